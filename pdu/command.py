@@ -1,0 +1,48 @@
+"""The command_id values of SMPP 3.4 (section 5.1.2.1) and 5.0 (section 4.7.5).
+
+Members are compared and used as plain integers. An unlisted value is not an error here: codec and reader decide.
+"""
+
+from enum import IntEnum
+
+RESPONSE = 0x80000000
+"""The bit that turns the command_id of a request into that of its response."""
+
+
+class CommandId(IntEnum):
+    """What a PDU asks for or answers; the second field of its header."""
+
+    BIND_RECEIVER = 0x00000001
+    BIND_TRANSMITTER = 0x00000002
+    QUERY_SM = 0x00000003
+    SUBMIT_SM = 0x00000004
+    DELIVER_SM = 0x00000005
+    UNBIND = 0x00000006
+    REPLACE_SM = 0x00000007
+    CANCEL_SM = 0x00000008
+    BIND_TRANSCEIVER = 0x00000009
+    OUTBIND = 0x0000000B
+    ENQUIRE_LINK = 0x00000015
+    SUBMIT_MULTI = 0x00000021
+    ALERT_NOTIFICATION = 0x00000102
+    DATA_SM = 0x00000103
+    BROADCAST_SM = 0x00000111
+    QUERY_BROADCAST_SM = 0x00000112
+    CANCEL_BROADCAST_SM = 0x00000113
+
+    GENERIC_NACK = 0x80000000
+    BIND_RECEIVER_RESP = 0x80000001
+    BIND_TRANSMITTER_RESP = 0x80000002
+    QUERY_SM_RESP = 0x80000003
+    SUBMIT_SM_RESP = 0x80000004
+    DELIVER_SM_RESP = 0x80000005
+    UNBIND_RESP = 0x80000006
+    REPLACE_SM_RESP = 0x80000007
+    CANCEL_SM_RESP = 0x80000008
+    BIND_TRANSCEIVER_RESP = 0x80000009
+    ENQUIRE_LINK_RESP = 0x80000015
+    SUBMIT_MULTI_RESP = 0x80000021
+    DATA_SM_RESP = 0x80000103
+    BROADCAST_SM_RESP = 0x80000111
+    QUERY_BROADCAST_SM_RESP = 0x80000112
+    CANCEL_BROADCAST_SM_RESP = 0x80000113

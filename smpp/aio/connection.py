@@ -1,0 +1,166 @@
+"""One socket and its session: feeds octets in, sends octets out, slows down whoever must be slowed.
+
+Reading pauses while the owner asks for it (what it gathered is full) or while the peer does not read what we send;
+sending of new requests pauses while the transport's buffer is over its limit (`writable`). A peer that reads nothing
+for `STUCK_WRITER_S` is cut (wire.md E14). Nothing here raises into the event loop: an error in the owner closes the
+socket.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+import structlog
+
+from pdu.pdus import Pdu
+from smpp.session import Session
+from smpp.states import State
+
+WRITE_LIMIT_OCTETS = 1 << 18
+STUCK_WRITER_S = 30.0
+
+log = structlog.get_logger()
+
+
+class Owner(Protocol):
+    """Who deals with what a connection brings. Callbacks never await; what they leave in the session is sent after."""
+
+    def handle_opened(self, connection: 'Connection') -> None:
+        """The socket is open, nothing was read yet."""
+
+    def handle_requests(self, connection: 'Connection', requests: list[Pdu]) -> None:
+        """Requests that each need an answer, now or later; a bind comes alone."""
+
+    def handle_responses(self, connection: 'Connection', responses: list[tuple[Any, Pdu]]) -> None:
+        """Responses, each beside the context of its request; the window's slots are the owner's to release."""
+
+    def handle_expired(self, connection: 'Connection', contexts: list[Any]) -> None:
+        """Requests that got no response in time; their slots are the owner's to release."""
+
+    def handle_state(self, connection: 'Connection') -> None:
+        """The session's state may have changed, or the connection can take requests again."""
+
+    def handle_closed(self, connection: 'Connection', lost: list[Any]) -> None:
+        """The socket is gone; `lost` are the contexts of what was outstanding."""
+
+
+class Connection(asyncio.Protocol):
+    """The shell of one session."""
+
+    def __init__(self, session: Session, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self.session = session
+        self.owner = owner
+        self.loop = loop
+        self.writable = True
+        self.peer_address = ''
+        self.closed = loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._reading_paused_by: set[str] = set()
+        self._stuck_since = 0.0
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_LIMIT_OCTETS)
+        address = transport.get_extra_info('peername')
+        self.peer_address = address[0] if address else ''
+        try:
+            self.owner.handle_opened(self)
+        except Exception:  # noqa: BLE001 - the root of a connection
+            self._fail()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        session = self.session
+        if session.state is State.CLOSED:
+            return
+        state = session.state
+        try:
+            received = session.receive(data, self.loop.time())
+            if received.responses:
+                self.owner.handle_responses(self, received.responses)
+            if received.requests:
+                self.owner.handle_requests(self, received.requests)
+            if session.state is not state:
+                self.owner.handle_state(self)
+        except Exception:  # noqa: BLE001 - the root of a connection
+            self._fail()
+        self.flush()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+        self._stuck_since = self.loop.time()
+        self.pause_reading('peer does not read')
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        self._stuck_since = 0.0
+        self.resume_reading('peer does not read')
+        try:
+            self.owner.handle_state(self)
+        except Exception:  # noqa: BLE001 - the root of a connection
+            self._fail()
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        session = self.session
+        if session.state is not State.CLOSED:
+            session.end('connection lost' if exc is None else f'connection lost: {exc}')
+        self._transport = None
+        try:
+            self.owner.handle_closed(self, session.drop_outstanding())
+        except Exception:
+            log.exception('connection.error', peer=self.peer_address)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # Called by the owner
+
+    def flush(self) -> None:
+        """Send what the session has to say; close the socket once the session has ended."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        session = self.session
+        if session.has_octets:
+            transport.write(session.take_octets(self.loop.time()))
+        if session.state is State.CLOSED:
+            self._stuck_since = self.loop.time()
+            transport.close()
+
+    def tick(self, now: float) -> None:
+        """Do what is due; called about once a second."""
+        session = self.session
+        state = session.state
+        expired = session.handle_timer(now)
+        if expired:
+            self.owner.handle_expired(self, expired)
+        if session.state is not state:
+            self.owner.handle_state(self)
+        if self._stuck_since and now - self._stuck_since > STUCK_WRITER_S:
+            session.end('peer reads nothing')
+            self.abort()
+        elif session.has_octets or session.state is State.CLOSED:
+            self.flush()
+
+    def pause_reading(self, reason: str) -> None:
+        """Stop reading the socket until every reason given was taken back."""
+        if not self._reading_paused_by and self._transport is not None:
+            self._transport.pause_reading()
+        self._reading_paused_by.add(reason)
+
+    def resume_reading(self, reason: str) -> None:
+        """Take one reason back; reading goes on when none is left."""
+        self._reading_paused_by.discard(reason)
+        if not self._reading_paused_by and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close the socket at once; what was not sent is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _fail(self) -> None:
+        log.exception('connection.error', peer=self.peer_address, state=self.session.state.value)
+        self.session.end('internal error')

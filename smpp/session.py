@@ -1,0 +1,347 @@
+"""One SMPP session without I/O: octets in, PDUs for the owner and octets for the peer out. Time is an argument.
+
+The session answers by itself what the protocol alone decides: enquire_link, unbind, malformed and unknown PDUs,
+commands that its state does not allow, requests beyond its window. Everything else goes to the owner, who must answer
+each request it was given exactly once with `respond`. After any call the owner sends `take_octets()`, and closes the
+socket once `state` is CLOSED.
+"""
+
+import enum
+from typing import Any
+
+import msgspec
+
+from pdu.codec import encode
+from pdu.command import RESPONSE, CommandId
+from pdu.pdus import (
+    CLASSES,
+    Bind,
+    BindResp,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Malformed,
+    Pdu,
+    Unbind,
+    UnbindResp,
+    UnknownPdu,
+)
+from pdu.reader import PduReader
+from pdu.status import CommandStatus
+from pdu.tlvs import Tag, integer, make
+from smpp.states import BOUND, BOUND_BY, RECEIVABLE, TRANSITIONS, Event, Role, State
+from smpp.window import Window
+
+MAX_SEQUENCE_NUMBER = 0x7FFFFFFF
+SMPP_3_3 = 0x33
+SMPP_3_4 = 0x34
+_UNANSWERED = frozenset({int(CommandId.ALERT_NOTIFICATION), int(CommandId.OUTBIND)})
+
+
+class SessionError(Exception):
+    """The owner asked for something the session's state does not allow."""
+
+
+class Own(enum.Enum):
+    """Contexts of the requests that the session itself sends."""
+
+    BIND = 'bind'
+    ENQUIRE_LINK = 'enquire_link'
+    UNBIND = 'unbind'
+
+
+class SessionSettings(msgspec.Struct, frozen=True):
+    """Timers in seconds (0 = off where said), windows in PDUs; SMPP 3.4 section 7.2."""
+
+    send_window: int = 10
+    receive_window: int = 10
+    session_init_s: float = 10
+    enquire_link_s: float = 30
+    response_timeout_s: float = 60
+    inactivity_s: float = 0
+    pdu_read_s: float = 30
+    unbind_timeout_s: float = 5
+    max_pdu_octets: int = 0x12000
+
+
+class Received(msgspec.Struct, gc=False):
+    """What one read brought: requests for the owner to answer, responses with the contexts of their requests."""
+
+    requests: list[Pdu]
+    responses: list[tuple[Any, Pdu]]
+
+
+class Session:
+    """One side of one SMPP session."""
+
+    def __init__(self, role: Role, settings: SessionSettings, now: float) -> None:
+        self.role = role
+        self.settings = settings
+        self.state = State.OPEN
+        self.window = Window(settings.send_window)
+        self.receive_window = settings.receive_window
+        self.bind: Bind | None = None
+        self.peer_version = 0
+        self.close_reason = ''
+        self.bind_status = int(CommandStatus.ESME_ROK)
+        self.unanswered = 0
+        self.unmatched_responses = 0
+        self.malformed = 0
+        self.throttled = 0
+        self._reader = PduReader(settings.max_pdu_octets)
+        self._out: list[bytes] = []
+        self._sequence_number = 0
+        self._receivable = RECEIVABLE[role, State.OPEN]
+        self._opened_at = self._last_received = self._last_message = now
+        self._partial_since = 0.0
+        self._unbinding_since = 0.0
+        self._unbind_request: Unbind | None = None
+        self._enquiring = False
+
+    # Receiving
+
+    def receive(self, octets: bytes, now: float) -> Received:
+        """Take in `octets` read at `now`; return the requests and responses that are the owner's."""
+        self._last_received = now
+        requests: list[Pdu] = []
+        responses: list[tuple[Any, Pdu]] = []
+        pending = self.window.pending
+        for pdu in self._reader.feed(octets):
+            command_id = pdu.command_id
+            if command_id & RESPONSE:
+                self._match(pdu, pending.pop(pdu.sequence_number, None), responses)
+            elif command_id in self._receivable:
+                if self.unanswered < self.receive_window or command_id in _UNANSWERED:
+                    self.unanswered += command_id not in _UNANSWERED
+                    requests.append(pdu)
+                else:
+                    self.throttled += 1
+                    self._answer(command_id, pdu.sequence_number, CommandStatus.ESME_RTHROTTLED)
+            else:
+                self._handle_other(pdu, now, requests, responses)
+        if requests or responses:
+            self._last_message = now
+        self._partial_since = (self._partial_since or now) if self._reader.pending else 0.0
+        return Received(requests, responses)
+
+    def _match(self, pdu: Pdu, context: Any, responses: list[tuple[Any, Pdu]]) -> None:
+        if context is None:
+            self.unmatched_responses += 1
+        elif context.__class__ is Own:
+            self._handle_own_response(context, pdu)
+        else:
+            responses.append((context, pdu))
+
+    def _handle_own_response(self, context: Own, pdu: Pdu) -> None:
+        self.window.release()
+        if context is Own.ENQUIRE_LINK:
+            self._enquiring = False
+        elif context is Own.UNBIND:
+            self.end('unbound')
+        else:
+            self._handle_bind_response(pdu)
+
+    def _handle_bind_response(self, pdu: Pdu) -> None:
+        assert self.bind is not None
+        self.bind_status = pdu.command_status
+        if pdu.command_status or not isinstance(pdu, BindResp):
+            self.bind_status = pdu.command_status or int(CommandStatus.ESME_RBINDFAIL)
+            self.end('bind refused')
+            return
+        self.peer_version = integer(pdu.tlvs, Tag.SC_INTERFACE_VERSION) or SMPP_3_3
+        self._change(BOUND_BY[self.bind.command_id])
+
+    def _handle_other(self, pdu: Pdu, now: float, requests: list[Pdu], responses: list[tuple[Any, Pdu]]) -> None:
+        """Deal with what is not a message command allowed in this state."""
+        command_id = pdu.command_id
+        if isinstance(pdu, Malformed):
+            self._handle_malformed(pdu, responses)
+        elif isinstance(pdu, UnknownPdu):
+            self._handle_unknown(pdu)
+        elif command_id == CommandId.ENQUIRE_LINK:
+            self._out.append(encode(EnquireLinkResp(pdu.sequence_number)))
+        elif isinstance(pdu, Bind):
+            self._handle_bind(pdu, requests)
+        elif isinstance(pdu, Unbind):
+            self._handle_unbind(pdu, now)
+        elif command_id not in _UNANSWERED:
+            self._answer(command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
+
+    def _handle_malformed(self, pdu: Malformed, responses: list[tuple[Any, Pdu]]) -> None:
+        self.malformed += 1
+        if pdu.fatal:
+            self._out.append(encode(GenericNack(pdu.sequence_number, pdu.error)))
+            self.end(pdu.text)
+        elif pdu.received_command_id & RESPONSE:
+            nack = GenericNack(pdu.sequence_number, pdu.error)
+            self._match(nack, self.window.pending.pop(pdu.sequence_number, None), responses)
+        elif pdu.received_command_id not in _UNANSWERED:
+            status = pdu.error if self.state in BOUND else CommandStatus.ESME_RINVBNDSTS
+            self._answer(pdu.received_command_id, pdu.sequence_number, status if not self._is_bind(pdu) else pdu.error)
+
+    def _is_bind(self, pdu: Malformed) -> bool:
+        return pdu.received_command_id in BOUND_BY
+
+    def _handle_unknown(self, pdu: UnknownPdu) -> None:
+        self.malformed += 1
+        if not pdu.received_command_id & RESPONSE:
+            self._out.append(encode(GenericNack(pdu.sequence_number, CommandStatus.ESME_RINVCMDID)))
+
+    def _handle_bind(self, pdu: Bind, requests: list[Pdu]) -> None:
+        if self.role is Role.ESME:
+            self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RINVCMDID)
+        elif self.state is State.OPEN:
+            self.bind = pdu
+            self._change(Event.BIND_BEGUN)
+            requests.append(pdu)
+        elif self.state in BOUND or self.state is State.BINDING:
+            self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RALYBND)
+        else:
+            self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
+
+    def _handle_unbind(self, pdu: Unbind, now: float) -> None:
+        if self.state not in BOUND:
+            self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
+            return
+        self._unbind_request = pdu
+        self._unbinding_since = now
+        self._change(Event.UNBIND_BEGUN)
+        self._answer_unbind_when_due()
+
+    def _answer_unbind_when_due(self) -> None:
+        """Answer the peer's unbind once all its requests have been answered; the socket closes by timer or by the
+        peer.
+        """
+        if self._unbind_request is not None and self.unanswered == 0:
+            self._out.append(encode(UnbindResp(self._unbind_request.sequence_number)))
+            self._unbind_request = None
+
+    def _answer(self, command_id: int, sequence_number: int, status: int) -> None:
+        """Answer a request with an error in its own response PDU, or with generic_nack where it has none."""
+        response = CLASSES.get(command_id | RESPONSE, GenericNack)
+        self._out.append(encode(response(sequence_number, int(status))))
+
+    # What the owner does
+
+    def accept_bind(self, system_id: bytes, send_version: bool = True) -> None:
+        """Answer the pending bind with success (SMPP 3.4 section 4.1); from here on the session is bound."""
+        bind = self._pending_bind()
+        response = CLASSES[bind.command_id | RESPONSE](bind.sequence_number)
+        assert isinstance(response, BindResp)
+        response.system_id = system_id
+        self.peer_version = bind.interface_version
+        if send_version and bind.interface_version >= SMPP_3_4:
+            response.tlvs = (make(Tag.SC_INTERFACE_VERSION, SMPP_3_4),)
+        self._out.append(encode(response))
+        self._change(BOUND_BY[bind.command_id])
+
+    def refuse_bind(self, status: int) -> None:
+        """Answer the pending bind with an error; the session ends when the answer is out (wire.md B4)."""
+        bind = self._pending_bind()
+        self._answer(bind.command_id, bind.sequence_number, status)
+        self.end('bind refused')
+
+    def _pending_bind(self) -> Bind:
+        if self.bind is None or self.state is not State.BINDING:
+            raise SessionError(f'no bind waits for an answer in state {self.state.value}')
+        return self.bind
+
+    def begin_bind(self, bind: Bind) -> None:
+        """Send `bind` to the SMSC we are an ESME of; the response moves the session on."""
+        self.bind = bind
+        self._change(Event.BIND_BEGUN)
+        self.window.reserved += 1
+        self.request(bind, Own.BIND)
+
+    def request(self, pdu: Pdu, context: Any) -> None:
+        """Send a request; its response comes back beside `context`. The caller has reserved a slot of the window."""
+        sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
+        while sequence_number in self.window.pending:
+            sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
+        pdu.sequence_number = sequence_number
+        self.window.add(sequence_number, context)
+        self._out.append(encode(pdu))
+
+    def respond(self, response: Pdu) -> None:
+        """Send the response to one request that `receive` gave out."""
+        self._out.append(encode(response))
+        self.unanswered -= 1
+        if self._unbind_request is not None:
+            self._answer_unbind_when_due()
+
+    def refuse(self, request: Pdu, status: int) -> None:
+        """Answer one request that `receive` gave out with an error."""
+        self._answer(request.command_id, request.sequence_number, status)
+        self.unanswered -= 1
+        if self._unbind_request is not None:
+            self._answer_unbind_when_due()
+
+    def begin_unbind(self, now: float, reason: str) -> None:
+        """Ask the peer to part; nothing is sent to it from now on but responses. Unbound sessions end at once."""
+        if self.state not in BOUND:
+            self.end(reason)
+            return
+        self._unbinding_since = now
+        self.close_reason = reason
+        self._change(Event.UNBIND_BEGUN)
+        self.window.reserved += 1
+        self.request(Unbind(), Own.UNBIND)
+
+    def end(self, reason: str) -> None:
+        """End the session; the shell closes the socket once what is left to send is out."""
+        self.close_reason = self.close_reason or reason
+        self._change(Event.ENDED)
+
+    def take_octets(self, now: float) -> bytes:
+        """Return what is to be sent now; requests among it get their deadline."""
+        out = self._out
+        if not out:
+            return b''
+        octets = out[0] if len(out) == 1 else b''.join(out)
+        out.clear()
+        self.window.mark_sent(now + self.settings.response_timeout_s)
+        return octets
+
+    def drop_outstanding(self) -> list[Any]:
+        """Forget the requests that wait for a response, as the socket is gone; return the owner's contexts."""
+        return [context for context in self.window.drop_all() if context.__class__ is not Own]
+
+    @property
+    def has_octets(self) -> bool:
+        """Something waits to be sent."""
+        return bool(self._out)
+
+    # Time
+
+    def handle_timer(self, now: float) -> list[Any]:
+        """Do what is due at `now`, called about once a second; return the contexts of requests that got no response."""
+        settings = self.settings
+        expired = self.window.expire(now)
+        if Own.ENQUIRE_LINK in expired or Own.BIND in expired:
+            self.end('no response in time')
+        expired = [context for context in expired if context.__class__ is not Own]
+        if self.state in BOUND:
+            self._handle_bound_timer(now)
+        elif self.state is State.UNBINDING and now - self._unbinding_since > settings.unbind_timeout_s:
+            self.end('unbind')
+        elif self.state is State.OPEN and settings.session_init_s and now - self._opened_at > settings.session_init_s:
+            self.end('no bind in time')
+        if self._partial_since and now - self._partial_since > settings.pdu_read_s:
+            self.end('PDU not finished in time')
+        return expired
+
+    def _handle_bound_timer(self, now: float) -> None:
+        settings = self.settings
+        if settings.inactivity_s and now - self._last_message > settings.inactivity_s:
+            self.begin_unbind(now, 'inactive')
+        elif settings.enquire_link_s and now - self._last_received > settings.enquire_link_s and not self._enquiring:
+            self._enquiring = True
+            self.window.reserved += 1
+            self.request(EnquireLink(), Own.ENQUIRE_LINK)
+
+    def _change(self, event: Event) -> None:
+        state = TRANSITIONS.get((self.state, event))
+        if state is None:
+            raise SessionError(f'{event.value} in state {self.state.value}')
+        self.state = state
+        self._receivable = RECEIVABLE[self.role, state]

@@ -1,0 +1,90 @@
+"""The window of one session: our requests that wait for a response, and the slots they hold. Pure; time is an argument.
+
+A slot is reserved before a message is taken from its queue. It is free again when its owner calls `release`, which
+may be later than the response: whoever must make the outcome durable first keeps the slot until then, so that what a
+crash can repeat is bounded by the window.
+"""
+
+from collections import deque
+from typing import Any
+
+SPAN_S = 1.0
+
+
+class Window:
+    """Slots for `size` outstanding requests, and the requests by sequence_number in the order they were sent."""
+
+    __slots__ = ('_first', '_last', '_spans', 'pending', 'reserved', 'size')
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.reserved = 0
+        self.pending: dict[int, Any] = {}
+        self._spans: deque[tuple[float, int, int]] = deque()  # (deadline, first, last sequence_number), oldest first
+        self._first = self._last = 0
+
+    @property
+    def free(self) -> int:
+        """How many slots may be reserved now."""
+        return self.size - self.reserved
+
+    def reserve(self, wanted: int) -> int:
+        """Take up to `wanted` slots; return how many were taken."""
+        taken = min(wanted, self.size - self.reserved)
+        if taken <= 0:
+            return 0
+        self.reserved += taken
+        return taken
+
+    def release(self, count: int = 1) -> None:
+        """Give back slots whose requests are done with, or that were reserved for nothing."""
+        self.reserved -= count
+
+    def add(self, sequence_number: int, context: Any) -> None:
+        """Note a request as sent; sequence numbers rise until they wrap."""
+        self.pending[sequence_number] = context
+        if not self._first:
+            self._first = sequence_number
+        elif sequence_number < self._last:  # wrapped: a span never crosses the wrap
+            self._spans.append((self._spans[-1][0] if self._spans else 0.0, self._first, self._last))
+            self._first = sequence_number
+        self._last = sequence_number
+
+    def mark_sent(self, deadline: float) -> None:
+        """Give the requests added since the last call the `deadline` (monotonic seconds) for their response.
+
+        Requests of the same second share a span, so there are never more spans than the response time has seconds.
+        """
+        first = self._first
+        if not first:
+            return
+        self._first = 0
+        spans = self._spans
+        if spans and deadline <= spans[-1][0] and first > spans[-1][2]:
+            spans[-1] = (spans[-1][0], spans[-1][1], self._last)
+        else:
+            spans.append((deadline + SPAN_S, first, self._last))
+
+    def expire(self, now: float) -> list[Any]:
+        """Drop the requests whose deadline passed up to a second ago; return their contexts, oldest first.
+
+        Their slots stay reserved until they are released.
+        """
+        expired: list[Any] = []
+        spans, pending = self._spans, self.pending
+        while spans and spans[0][0] <= now:
+            _, first, last = spans.popleft()
+            while pending:
+                sequence_number = next(iter(pending))
+                if not first <= sequence_number <= last:
+                    break
+                expired.append(pending.pop(sequence_number))
+        return expired
+
+    def drop_all(self) -> list[Any]:
+        """Forget everything outstanding (the connection is gone); return the contexts, oldest first."""
+        lost = list(self.pending.values())
+        self.pending.clear()
+        self._spans.clear()
+        self._first = self._last = 0
+        return lost

@@ -1,0 +1,1 @@
+"""PostgreSQL, the only store a single node needs: the messages, the queues beyond memory, the parked receipts."""

@@ -1,0 +1,78 @@
+"""Partitions of `message` and `segment`: one a day (UTC), made ahead, dropped by age when nothing in them is
+unfinished.
+"""
+
+from datetime import UTC, datetime
+
+import asyncpg
+
+from domain.ids import first_id
+from storage.connection import Connection
+
+AHEAD_D = 3
+DAY_MS = 86_400_000
+_FILLFACTOR = {'message': 60, 'segment': 100}
+_TALLY = """
+insert into dropped (kind, state, notice, messages)
+select kind, state, notice, count(*) from {name} group by 1, 2, 3
+on conflict (kind, state, notice) do update set messages = dropped.messages + excluded.messages
+"""
+
+
+def day_start_ms(at_ms: int) -> int:
+    """Return the start of the UTC day that holds `at_ms` (Unix milliseconds)."""
+    return at_ms // DAY_MS * DAY_MS
+
+
+async def ensure(connection: Connection, from_ms: int, days: int = AHEAD_D) -> None:
+    """Make the partitions for the day of `from_ms` (Unix milliseconds) and `days` more; those that exist stay."""
+    for index in range(days + 1):
+        start_ms = day_start_ms(from_ms) + index * DAY_MS
+        for table in ('message', 'segment'):
+            await _create(connection, table, start_ms)
+
+
+async def _create(connection: Connection, table: str, start_ms: int) -> None:
+    name = _name(table, start_ms)
+    if await connection.fetchval('select to_regclass($1) is not null', name):
+        return
+    try:
+        await connection.execute(
+            f'create table {name} partition of {table} for values from ({first_id(start_ms)})'
+            f' to ({first_id(start_ms + DAY_MS)}) with (fillfactor = {_FILLFACTOR[table]})'
+        )
+    except (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):
+        pass  # another node was faster
+
+
+def _name(table: str, start_ms: int) -> str:
+    return f'{table}_{datetime.fromtimestamp(start_ms / 1000, UTC):%Y%m%d}'
+
+
+async def existing_days(connection: Connection) -> list[int]:
+    """Return the starts (Unix milliseconds) of the days that have a partition, oldest first."""
+    rows = await connection.fetch(
+        "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'message'::regclass"
+    )
+    days = [datetime.strptime(row['name'].rpartition('_')[2], '%Y%m%d').replace(tzinfo=UTC) for row in rows]
+    return sorted(int(day.timestamp() * 1000) for day in days)
+
+
+async def drop_settled(connection: Connection, now_ms: int, keep_d: int) -> list[str]:
+    """Drop the days that ended more than `keep_d` days ago and hold nothing unfinished; return their names.
+
+    What is dropped is added to the ledger's table in the same transaction. A day with a message that is not final, or a
+    receipt that is still due, stays: the sweeper gives those an end first.
+    """
+    dropped: list[str] = []
+    for start_ms in await existing_days(connection):
+        if start_ms + DAY_MS + keep_d * DAY_MS > now_ms:
+            break
+        name = _name('message', start_ms)
+        async with connection.transaction():
+            if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
+                continue
+            await connection.execute(_TALLY.format(name=name))
+            await connection.execute(f'drop table {name}, {_name("segment", start_ms)}')
+        dropped.append(f'{datetime.fromtimestamp(start_ms / 1000, UTC):%Y-%m-%d}')
+    return dropped

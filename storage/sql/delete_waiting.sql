@@ -1,0 +1,1 @@
+delete from waiting where message_id = any($1::bigint[])

@@ -1,0 +1,25 @@
+"""The SQL of this room, read once from its files beside this module."""
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / 'sql'
+MIGRATIONS = _FOLDER / 'migrations'
+
+
+def statement(name: str) -> str:
+    """Return the text of `sql/<name>.sql`."""
+    return (_FOLDER / f'{name}.sql').read_text(encoding='utf-8')
+
+
+FINISH = statement('finish')
+CLOSE_NOTICES = statement('close_notices')
+MARK_REPEATED = statement('mark_repeated')
+INSERT_SEGMENTS = statement('insert_segments')
+FIND_BY_SEGMENT = statement('find_by_segment')
+INSERT_WAITING = statement('insert_waiting')
+DELETE_WAITING = statement('delete_waiting')
+FETCH_WAITING = statement('fetch_waiting')
+COUNT_WAITING = statement('count_waiting')
+EXPIRED_WAITING = statement('expired_waiting')
+UNFINISHED = statement('unfinished')
+OVERDUE = statement('overdue')

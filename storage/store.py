@@ -1,0 +1,465 @@
+"""What the product asks of PostgreSQL. Every method is one transaction, on the connection of its own stage.
+
+Nothing here is per message: callers bring batches. A method that lost its connection repeats itself until it is done,
+looking first at what its lost commit may have left (architecture.md section 4), so callers never see a commit in doubt.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from domain.ids import accepted_at_ms
+from domain.message import Kind, Message, Notice
+from pdu.codec import decode
+from pdu.pdus import DeliverSm, SubmitSm
+from pdu.receipt_text import MessageState
+from storage import partitions
+from storage import statements as sql
+from storage.connection import Connection, Health, StoreConnection
+from storage.migrations import migrate
+
+_MESSAGE_COLUMNS = (
+    'id',
+    'kind',
+    'account',
+    'upstream',
+    'route',
+    'source_addr',
+    'destination_addr',
+    'priority',
+    'expires_at',
+    'pdu',
+    'notice',
+    'repeated',
+)
+_SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part')
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What a message ends with: `state` is a message_state, `error` the code behind it, `done_at` Unix milliseconds."""
+
+    message: Message
+    state: int
+    error: int
+    done_at: int
+    notice: int
+    source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
+
+
+class ParkedReceipt(msgspec.Struct, frozen=True):
+    """A final receipt whose message is not known (yet)."""
+
+    upstream: str
+    upstream_message_id: str
+    received_at: int
+    state: int
+    error: int
+    seq: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A message that waits in an outbox on disk until `due_at` (Unix milliseconds)."""
+
+    message: Message
+    outbox: str
+    due_at: int
+    expires_at: int
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A message read from an outbox on disk, with its place there."""
+
+    seq: int
+    due_at: int
+    message: Message
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How much one lane of an outbox on disk holds of one account."""
+
+    outbox: str
+    priority: int
+    account: str
+    messages: int
+    first_due: int
+
+
+class Store:
+    """The messages in PostgreSQL, as the server uses them: one connection a stage."""
+
+    def __init__(self, connect_arguments: dict[str, Any], node: int) -> None:
+        """`connect_arguments` are asyncpg.connect's: a `dsn`, or `host`, `user`, `database`."""
+        self.health = Health()
+        self.node = node
+        self._connections = {
+            name: StoreConnection(name, connect_arguments, self.health)
+            for name in ('accept', 'accept MO', 'sent', 'repeat', 'finish', 'close', 'find', 'unpark', 'wait', 'upkeep')
+        }
+
+    async def open(self, now_ms: int) -> None:
+        """Bring the schema up to date and make the partitions of the next days.
+
+        Raises StoreUnavailable when the server cannot be reached within a minute.
+        """
+
+        async def prepare(connection: Connection, doubtful: bool) -> None:
+            await migrate(connection, sql.MIGRATIONS)
+            await partitions.ensure(connection, now_ms)
+            await connection.execute('insert into node (node) values ($1) on conflict do nothing', self.node)
+
+        await self._connections['upkeep'].run(prepare, give_up_s=60)
+
+    async def close(self) -> None:
+        """Part from the server; what was not committed is not."""
+        for connection in self._connections.values():
+            await connection.close()
+
+    # The way of a message
+
+    async def accept(self, messages: list[Message], give_up_s: float | None = None) -> None:
+        """Commit new messages.
+
+        Raises StoreUnavailable after `give_up_s` seconds: then it is unknown which are stored. Without `give_up_s` (the
+        MO messages, on a connection of their own) it takes as long as it takes.
+        """
+
+        async def insert(connection: Connection, doubtful: bool) -> None:
+            new = messages
+            if doubtful:
+                there = await self._present(connection, [message.id for message in messages])
+                new = [message for message in messages if message.id not in there]
+            await self._copy_messages(connection, new)
+
+        await self._connections['accept' if give_up_s else 'accept MO'].run(insert, give_up_s)
+
+    async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
+        rows = [_row(message) for message in messages]
+        try:
+            await connection.copy_records_to_table('message', records=rows, columns=_MESSAGE_COLUMNS)
+        except asyncpg.CheckViolationError:  # no partition for these days: the clock ran ahead of the upkeep
+            await self._ensure_partitions(connection, messages)
+            await connection.copy_records_to_table('message', records=rows, columns=_MESSAGE_COLUMNS)
+
+    async def _ensure_partitions(self, connection: Connection, messages: list[Message]) -> None:
+        for day_ms in {partitions.day_start_ms(accepted_at_ms(message.id)) for message in messages}:
+            await partitions.ensure(connection, day_ms, days=0)
+
+    async def _present(self, connection: Connection, ids: list[int]) -> set[int]:
+        rows = await connection.fetch(
+            'select id from message where id = any($1::bigint[]) and id between $2 and $3', ids, min(ids), max(ids)
+        )
+        return {row['id'] for row in rows}
+
+    async def record_sent(self, messages: list[Message], finished: list[Outcome]) -> None:
+        """Commit what operators have taken: a segment a message, and the end of those that expect no receipt."""
+        segments = [(m.upstream, m.upstream_message_id, m.id, 1) for m in messages if m.upstream_message_id]
+        waited = [message.id for message in messages if message.stored_wait]
+
+        async def insert(connection: Connection, doubtful: bool) -> None:
+            if not (doubtful or waited or finished):
+                await connection.copy_records_to_table('segment', records=segments, columns=_SEGMENT_COLUMNS)
+                return
+            async with connection.transaction():
+                if segments:
+                    await connection.execute(sql.INSERT_SEGMENTS, *zip(*segments, strict=True))
+                if waited:
+                    await connection.execute(sql.DELETE_WAITING, waited)
+                if finished:
+                    await self._finish(connection, finished)
+
+        await self._connections['sent'].run(insert)
+
+    async def finish(self, outcomes: list[Outcome]) -> set[int]:
+        """Commit final states of messages above the low-water mark; return the ids that were not final before."""
+        return await self._connections['finish'].run(lambda c, doubtful: self._finish_all(c, doubtful, outcomes, []))
+
+    async def finish_late(self, outcomes: list[Outcome], waiting: list[Waiting]) -> set[int]:
+        """Commit final states of older messages; `waiting` puts the receipts due into their accounts' outboxes."""
+        return await self._connections['wait'].run(lambda c, doubtful: self._finish_all(c, doubtful, outcomes, waiting))
+
+    async def _finish_all(
+        self, connection: Connection, doubtful: bool, outcomes: list[Outcome], waiting: list[Waiting]
+    ) -> set[int]:
+        waited = [outcome.message.id for outcome in outcomes if outcome.message.stored_wait]
+        if not (waited or waiting):
+            changed = await self._finish(connection, outcomes)
+        else:
+            async with connection.transaction():
+                changed = await self._finish(connection, outcomes)
+                await connection.execute(sql.DELETE_WAITING, waited)
+                await self._insert_waiting(connection, [entry for entry in waiting if entry.message.id in changed])
+        if doubtful:  # the lost commit may have made them final already
+            changed |= await self._final_as(connection, outcomes)
+        return changed
+
+    async def _finish(self, connection: Connection, outcomes: list[Outcome]) -> set[int]:
+        ids = [outcome.message.id for outcome in outcomes]
+        rows = await connection.fetch(
+            sql.FINISH,
+            ids,
+            [outcome.state for outcome in outcomes],
+            [outcome.notice for outcome in outcomes],
+            [outcome.error for outcome in outcomes],
+            [outcome.done_at for outcome in outcomes],
+            min(ids),
+            max(ids),
+        )
+        return {row[0] for row in rows}
+
+    async def _final_as(self, connection: Connection, outcomes: list[Outcome]) -> set[int]:
+        rows = await connection.fetch(
+            'select id, done_at from message where id = any($1::bigint[])', [o.message.id for o in outcomes]
+        )
+        done_at = {row['id']: row['done_at'] for row in rows}
+        return {o.message.id for o in outcomes if done_at.get(o.message.id) == o.done_at}
+
+    async def close_messages(self, notices: list[Message], ended: list[Outcome]) -> None:
+        """Commit that receipts are done with, as each message's `notice` says, and that MO messages have ended."""
+        ids = [message.id for message in notices]
+        kinds = [message.notice for message in notices]
+        waited = [message.id for message in notices if message.stored_wait]
+        waited += [outcome.message.id for outcome in ended if outcome.message.stored_wait]
+
+        async def update(connection: Connection, doubtful: bool) -> None:
+            if not (waited or ended):
+                await connection.execute(sql.CLOSE_NOTICES, ids, kinds, min(ids), max(ids))
+                return
+            async with connection.transaction():
+                if ids:
+                    await connection.execute(sql.CLOSE_NOTICES, ids, kinds, min(ids), max(ids))
+                if ended:
+                    await self._finish(connection, ended)
+                await connection.execute(sql.DELETE_WAITING, waited)
+
+        await self._connections['close'].run(update)
+
+    # Receipts whose message is not in memory
+
+    async def find_by_segment(self, keys: Sequence[tuple[str, str]]) -> list[Message | None]:
+        """Return the message behind each (upstream, upstream_message_id), None where there is none."""
+
+        async def find(connection: Connection, doubtful: bool) -> list[Message | None]:
+            rows = await connection.fetch(
+                sql.FIND_BY_SEGMENT, [key[0] for key in keys], [key[1] for key in keys], list(range(len(keys)))
+            )
+            found: list[Message | None] = [None] * len(keys)
+            for row in rows:
+                message = _message(row)
+                message.upstream, message.upstream_message_id = keys[row['place']]
+                found[row['place']] = message
+            return found
+
+        return await self._connections['find'].run(find)
+
+    async def park(self, receipts: list[ParkedReceipt]) -> None:
+        """Commit receipts that no message is known for."""
+        rows = [(r.upstream, r.upstream_message_id, r.received_at, r.state, r.error) for r in receipts]
+
+        async def insert(connection: Connection, doubtful: bool) -> None:
+            await connection.executemany(
+                'insert into parked_receipt (upstream, upstream_message_id, received_at, state, error)'
+                ' values ($1, $2, $3, $4, $5)',
+                rows,
+            )
+
+        await self._connections['find'].run(insert)
+
+    async def take_parked(self, since_ms: int, limit: int) -> list[ParkedReceipt]:
+        """Return parked receipts that came after `since_ms`, oldest first."""
+
+        async def select(connection: Connection, doubtful: bool) -> list[ParkedReceipt]:
+            rows = await connection.fetch(
+                'select upstream, upstream_message_id, received_at, state, error, seq from parked_receipt'
+                ' where received_at >= $1 order by seq limit $2',
+                since_ms,
+                limit,
+            )
+            return [ParkedReceipt(*row) for row in rows]
+
+        return await self._connections['find'].run(select)
+
+    async def drop_parked(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Forget parked receipts whose message was found."""
+
+        async def delete(connection: Connection, doubtful: bool) -> None:
+            await connection.execute(
+                'delete from parked_receipt p using unnest($1::text[], $2::text[]) as u(upstream, id)'
+                ' where p.upstream = u.upstream and p.upstream_message_id = u.id',
+                [key[0] for key in keys],
+                [key[1] for key in keys],
+            )
+
+        await self._connections['unpark'].run(delete)
+
+    # Outboxes on disk
+
+    async def wait(self, entries: list[Waiting]) -> None:
+        """Commit that messages wait on disk; the entry one had before is replaced."""
+
+        async def insert(connection: Connection, doubtful: bool) -> None:
+            async with connection.transaction():
+                await connection.execute(sql.DELETE_WAITING, [entry.message.id for entry in entries])
+                await self._insert_waiting(connection, entries)
+
+        await self._connections['wait'].run(insert)
+
+    async def _insert_waiting(self, connection: Connection, entries: list[Waiting]) -> None:
+        if not entries:
+            return
+        await connection.execute(
+            sql.INSERT_WAITING,
+            self.node,
+            [entry.outbox for entry in entries],
+            [entry.message.priority for entry in entries],
+            [entry.due_at for entry in entries],
+            [entry.expires_at for entry in entries],
+            [entry.message.account for entry in entries],
+            [entry.message.id for entry in entries],
+        )
+
+    async def fetch_waiting(
+        self, outbox: str, priority: int, after: tuple[int, int], due_by: int, limit: int
+    ) -> list[Fetched]:
+        """Return the head of a lane after the place `after` (due_at, seq); rows stay until their message has left."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[Fetched]:
+            rows = await connection.fetch(sql.FETCH_WAITING, self.node, outbox, priority, *after, due_by, limit)
+            return [Fetched(row['seq'], row['due_at'], _waiting_message(row)) for row in rows]
+
+        return await self._connections['wait'].run(fetch)
+
+    async def count_waiting(self) -> list[Depth]:
+        """Return how much each lane on disk holds."""
+
+        async def count(connection: Connection, doubtful: bool) -> list[Depth]:
+            return [Depth(*row) for row in await connection.fetch(sql.COUNT_WAITING, self.node)]
+
+        return await self._connections['wait'].run(count)
+
+    async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
+        """Return (outbox, message) of what ran out of time on disk, at most `limit`."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, Message]]:
+            rows = await connection.fetch(sql.EXPIRED_WAITING, self.node, now_ms, limit)
+            return [(row['outbox'], _waiting_message(row)) for row in rows]
+
+        return await self._connections['wait'].run(fetch)
+
+    # Restart, upkeep
+
+    async def last_id(self) -> int:
+        """Return the highest message id there is, 0 without any."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> int:
+            return await connection.fetchval('select id from message order by id desc limit 1') or 0
+
+        return await self._connections['upkeep'].run(fetch)
+
+    async def low_water(self) -> int:
+        """Return the id below which a restart need not look."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> int:
+            return await connection.fetchval('select low_water from node where node = $1', self.node) or 0
+
+        return await self._connections['upkeep'].run(fetch)
+
+    async def set_low_water(self, message_id: int) -> None:
+        """Commit the id below which a restart need not look."""
+
+        async def update(connection: Connection, doubtful: bool) -> None:
+            await connection.execute('update node set low_water = $2 where node = $1', self.node, message_id)
+
+        await self._connections['upkeep'].run(update)
+
+    async def unfinished(self, above: int, up_to: int, limit: int) -> list[tuple[Message, bool]]:
+        """Return a page of what a restart must take up, in order of ids, each with whether an operator has taken it."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[Message, bool]]:
+            rows = await connection.fetch(sql.UNFINISHED, above, up_to, limit)
+            if not rows:
+                return []
+            taken = await connection.fetch(
+                'select distinct message_id from segment where message_id between $1 and $2',
+                rows[0]['id'],
+                rows[-1]['id'],
+            )
+            sent = {row[0] for row in taken}
+            return [(_message(row), row['id'] in sent) for row in rows]
+
+        return await self._connections['upkeep'].run(fetch)
+
+    async def mark_repeated(self, messages: list[Message]) -> None:
+        """Commit that these may have reached the operator before."""
+        ids = [message.id for message in messages]
+
+        async def update(connection: Connection, doubtful: bool) -> None:
+            await connection.execute(sql.MARK_REPEATED, ids, min(ids), max(ids))
+
+        await self._connections['repeat'].run(update)
+
+    async def overdue(self, from_id: int, below_id: int, expired_before: int, limit: int) -> list[Message]:
+        """Return messages whose receipt has not come long after their time ran out."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[Message]:
+            rows = await connection.fetch(sql.OVERDUE, from_id, below_id, expired_before, limit)
+            return [_message(row) for row in rows]
+
+        return await self._connections['upkeep'].run(fetch)
+
+    async def keep_partitions(self, now_ms: int, keep_d: int) -> list[str]:
+        """Make the partitions of the next days, drop settled days older than `keep_d` days; return the dropped days."""
+
+        async def keep(connection: Connection, doubtful: bool) -> list[str]:
+            await partitions.ensure(connection, now_ms)
+            return await partitions.drop_settled(connection, now_ms, keep_d)
+
+        return await self._connections['upkeep'].run(keep)
+
+
+def _row(message: Message) -> tuple[Any, ...]:
+    pdu = message.pdu
+    return (
+        message.id,
+        message.kind,
+        message.account,
+        message.upstream,
+        message.route,
+        pdu.source_addr.decode('latin-1'),
+        pdu.destination_addr.decode('latin-1'),
+        message.priority,
+        message.expires_at,
+        pdu.octets,
+        message.notice,
+        message.repeated,
+    )
+
+
+def _message(row: asyncpg.Record) -> Message:
+    pdu = decode(row['pdu'])
+    assert isinstance(pdu, SubmitSm | DeliverSm)
+    pdu.octets = b''
+    return Message(
+        id=row['id'],
+        kind=Kind(row['kind']),
+        account=row['account'],
+        upstream=row['upstream'],
+        route=row['route'],
+        pdu=pdu,
+        priority=row['priority'],
+        expires_at=row['expires_at'],
+        registered_delivery=pdu.registered_delivery,
+        notice=Notice(row['notice']),
+        state=row['state'],
+        error=row['error'],
+        done_at=row['done_at'],
+        repeated=row['repeated'],
+    )
+
+
+def _waiting_message(row: asyncpg.Record) -> Message:
+    message = _message(row)
+    message.stored_wait = True
+    message.counted = message.kind == Kind.MT and message.state == MessageState.ENROUTE
+    return message
