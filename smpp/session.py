@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pdu.codec import encode
+from pdu.codec import encode, encoders
 from pdu.command import RESPONSE, CommandId
 from pdu.pdus import (
     CLASSES,
@@ -62,6 +62,7 @@ class SessionSettings(msgspec.Struct, frozen=True):
     pdu_read_s: float = 30
     unbind_timeout_s: float = 5
     max_pdu_octets: int = 0x12000
+    pause_above: int = 0  # unanswered requests beyond which the socket is not read; 0 = off
 
 
 class Received(msgspec.Struct, gc=False):
@@ -260,11 +261,11 @@ class Session:
             sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
         pdu.sequence_number = sequence_number
         self.window.add(sequence_number, context)
-        self._out.append(encode(pdu))
+        self._out.append(encoders[pdu.__class__](pdu))
 
     def respond(self, response: Pdu) -> None:
         """Send the response to one request that `receive` gave out."""
-        self._out.append(encode(response))
+        self._out.append(encoders[response.__class__](response))
         self.unanswered -= 1
         if self._unbind_request is not None:
             self._answer_unbind_when_due()

@@ -7,14 +7,14 @@ writes. Errors that are not the connection's fault go to the caller.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
 
 from domain.errors import StoreUnavailable
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = 'asyncpg.Connection[asyncpg.Record]'
 T = TypeVar('T')
 
 COMMAND_TIMEOUT_S = 30.0
@@ -70,19 +70,24 @@ class Health:
 
 
 class StoreConnection:
-    """One connection, used by one caller at a time."""
+    """One connection; callers take turns."""
 
     def __init__(self, name: str, connect_arguments: dict[str, Any], health: Health) -> None:
         self.name = name
         self._arguments = connect_arguments
         self._health = health
         self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
 
     async def run(self, operation: Callable[[Connection, bool], Awaitable[T]], give_up_s: float | None = None) -> T:
         """Run `operation(connection, doubtful)` until it is done.
 
         Raises StoreUnavailable when `give_up_s` seconds passed without; None waits as long as it takes.
         """
+        async with self._turn:
+            return await self._run(operation, give_up_s)
+
+    async def _run(self, operation: Callable[[Connection, bool], Awaitable[T]], give_up_s: float | None) -> T:
         loop = asyncio.get_running_loop()
         give_up_at = None if give_up_s is None else loop.time() + give_up_s
         doubtful = False

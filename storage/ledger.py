@@ -80,7 +80,16 @@ async def read_ledger(connect_arguments: dict[str, Any]) -> Ledger:
         if row['notice'] != Notice.NONE:
             name = Notice(row['notice']).name
             receipts[name] = receipts.get(name, 0) + row['messages']
-    return Ledger(int(accepted), final, waiting, *places.values(), receipts)
+    return Ledger(
+        accepted=int(accepted),
+        final=final,
+        waiting=waiting,
+        on_disk=places[ON_DISK],
+        with_operator=places[WITH_OPERATOR],
+        in_memory=places[IN_MEMORY],
+        nowhere=places[NOWHERE],
+        receipts=receipts,
+    )
 
 
 async def read_story(connect_arguments: dict[str, Any], message_id: int) -> Story | None:

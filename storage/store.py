@@ -38,13 +38,16 @@ _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part')
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """What a message ends with: `state` is a message_state, `error` the code behind it, `done_at` Unix milliseconds."""
+    """What a message ends with: `state` is a message_state, `error` the code behind it.
+
+    `done_at`, Unix milliseconds, is the batch's: whoever has it committed sets it, the same in all of them.
+    """
 
     message: Message
     state: int
     error: int
-    done_at: int
     notice: int
+    done_at: int = 0
     source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
 
 
@@ -83,7 +86,7 @@ class Depth(msgspec.Struct, frozen=True):
     priority: int
     account: str
     messages: int
-    first_due: int
+    due: int
 
 
 class Store:
@@ -154,20 +157,23 @@ class Store:
 
     async def record_sent(self, messages: list[Message], finished: list[Outcome]) -> None:
         """Commit what operators have taken: a segment a message, and the end of those that expect no receipt."""
-        segments = [(m.upstream, m.upstream_message_id, m.id, 1) for m in messages if m.upstream_message_id]
+        segments = [(m.upstream, m.upstream_message_id, m.id, 1) for m in messages]
         waited = [message.id for message in messages if message.stored_wait]
 
         async def insert(connection: Connection, doubtful: bool) -> None:
             if not (doubtful or waited or finished):
-                await connection.copy_records_to_table('segment', records=segments, columns=_SEGMENT_COLUMNS)
-                return
+                try:
+                    await connection.copy_records_to_table('segment', records=segments, columns=_SEGMENT_COLUMNS)
+                except asyncpg.UniqueViolationError:
+                    pass  # sent twice and answered with the same id: insert those that are new
+                else:
+                    return
             async with connection.transaction():
-                if segments:
-                    await connection.execute(sql.INSERT_SEGMENTS, *zip(*segments, strict=True))
+                await connection.execute(sql.INSERT_SEGMENTS, *zip(*segments, strict=True))
                 if waited:
                     await connection.execute(sql.DELETE_WAITING, waited)
                 if finished:
-                    await self._finish(connection, finished)
+                    await self._finish(connection, doubtful, finished)
 
         await self._connections['sent'].run(insert)
 
@@ -184,56 +190,77 @@ class Store:
     ) -> set[int]:
         waited = [outcome.message.id for outcome in outcomes if outcome.message.stored_wait]
         if not (waited or waiting):
-            changed = await self._finish(connection, outcomes)
-        else:
-            async with connection.transaction():
-                changed = await self._finish(connection, outcomes)
-                await connection.execute(sql.DELETE_WAITING, waited)
-                await self._insert_waiting(connection, [entry for entry in waiting if entry.message.id in changed])
-        if doubtful:  # the lost commit may have made them final already
-            changed |= await self._final_as(connection, outcomes)
+            return await self._finish(connection, doubtful, outcomes)
+        async with connection.transaction():
+            changed = await self._finish(connection, doubtful, outcomes)
+            await connection.execute(sql.DELETE_WAITING, waited)
+            await self._insert_waiting(connection, [entry for entry in waiting if entry.message.id in changed])
         return changed
 
-    async def _finish(self, connection: Connection, outcomes: list[Outcome]) -> set[int]:
-        ids = [outcome.message.id for outcome in outcomes]
+    async def _finish(self, connection: Connection, doubtful: bool, outcomes: list[Outcome]) -> set[int]:
+        """Write the outcomes, one statement for each different one; return the ids that were not final before.
+
+        The first outcome of a message counts. All of a batch share the time it was given, which also tells, when the
+        commit before was in doubt, what that commit has done.
+        """
+        groups: dict[tuple[int, int, int], list[int]] = {}
+        ids: set[int] = set()
+        for outcome in outcomes:
+            message_id = outcome.message.id
+            if message_id not in ids:
+                ids.add(message_id)
+                groups.setdefault((outcome.state, outcome.notice, outcome.error), []).append(message_id)
+        low, high, done_at = min(ids), max(ids), outcomes[0].done_at
+        if len(groups) == 1 or connection.is_in_transaction():
+            changed = [
+                await self._finish_alike(connection, of, low, high, ends, done_at) for ends, of in groups.items()
+            ]
+        else:
+            async with connection.transaction():
+                changed = [
+                    await self._finish_alike(connection, of, low, high, ends, done_at) for ends, of in groups.items()
+                ]
+        if sum(changed) == len(ids):
+            return ids
         rows = await connection.fetch(
-            sql.FINISH,
-            ids,
-            [outcome.state for outcome in outcomes],
-            [outcome.notice for outcome in outcomes],
-            [outcome.error for outcome in outcomes],
-            [outcome.done_at for outcome in outcomes],
-            min(ids),
-            max(ids),
+            'select id from message where id = any($1::bigint[]) and id between $2 and $3 and done_at = $4',
+            list(ids),
+            low,
+            high,
+            done_at,
         )
         return {row[0] for row in rows}
 
-    async def _final_as(self, connection: Connection, outcomes: list[Outcome]) -> set[int]:
-        rows = await connection.fetch(
-            'select id, done_at from message where id = any($1::bigint[])', [o.message.id for o in outcomes]
-        )
-        done_at = {row['id']: row['done_at'] for row in rows}
-        return {o.message.id for o in outcomes if done_at.get(o.message.id) == o.done_at}
+    async def _finish_alike(
+        self, connection: Connection, ids: list[int], low: int, high: int, ending: tuple[int, int, int], done_at: int
+    ) -> int:
+        """Write one kind of outcome; return how many messages changed."""
+        status = await connection.execute(sql.FINISH, ids, low, high, *ending, done_at)
+        return int(status.rpartition(' ')[2])
 
     async def close_messages(self, notices: list[Message], ended: list[Outcome]) -> None:
         """Commit that receipts are done with, as each message's `notice` says, and that MO messages have ended."""
-        ids = [message.id for message in notices]
-        kinds = [message.notice for message in notices]
+        by_notice: dict[int, list[int]] = {}
+        for message in notices:
+            by_notice.setdefault(message.notice, []).append(message.id)
         waited = [message.id for message in notices if message.stored_wait]
         waited += [outcome.message.id for outcome in ended if outcome.message.stored_wait]
 
         async def update(connection: Connection, doubtful: bool) -> None:
-            if not (waited or ended):
-                await connection.execute(sql.CLOSE_NOTICES, ids, kinds, min(ids), max(ids))
+            if len(by_notice) == 1 and not (waited or ended):
+                await self._close_notices(connection, by_notice)
                 return
             async with connection.transaction():
-                if ids:
-                    await connection.execute(sql.CLOSE_NOTICES, ids, kinds, min(ids), max(ids))
+                await self._close_notices(connection, by_notice)
                 if ended:
-                    await self._finish(connection, ended)
+                    await self._finish(connection, doubtful, ended)
                 await connection.execute(sql.DELETE_WAITING, waited)
 
         await self._connections['close'].run(update)
+
+    async def _close_notices(self, connection: Connection, by_notice: dict[int, list[int]]) -> None:
+        for notice, ids in by_notice.items():
+            await connection.execute(sql.CLOSE_NOTICES, ids, min(ids), max(ids), notice)
 
     # Receipts whose message is not in memory
 
@@ -330,13 +357,22 @@ class Store:
 
         return await self._connections['wait'].run(fetch)
 
-    async def count_waiting(self) -> list[Depth]:
-        """Return how much each lane on disk holds."""
+    async def count_waiting(self, now_ms: int) -> list[Depth]:
+        """Return how much each lane on disk holds, and how much of it is due."""
 
         async def count(connection: Connection, doubtful: bool) -> list[Depth]:
-            return [Depth(*row) for row in await connection.fetch(sql.COUNT_WAITING, self.node)]
+            return [Depth(*row) for row in await connection.fetch(sql.COUNT_WAITING, self.node, now_ms)]
 
         return await self._connections['wait'].run(count)
+
+    async def lanes_with_more(self, lanes: list[tuple[str, int, int, int]]) -> list[tuple[str, int]]:
+        """Return (outbox, priority) of those lanes (outbox, priority, due_at, seq) that hold rows after that place."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int]]:
+            rows = await connection.fetch(sql.LANES_WITH_MORE, self.node, *zip(*lanes, strict=True))
+            return [(row['outbox'], row['priority']) for row in rows]
+
+        return await self._connections['wait'].run(fetch)
 
     async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
         """Return (outbox, message) of what ran out of time on disk, at most `limit`."""

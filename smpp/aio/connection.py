@@ -7,7 +7,7 @@ socket.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -56,12 +56,13 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading_paused_by: set[str] = set()
         self._stuck_since = 0.0
+        self._pause_above = session.settings.pause_above
+        self._unanswered_too_many = False
 
     # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        transport = self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
         transport.set_write_buffer_limits(high=WRITE_LIMIT_OCTETS)
         address = transport.get_extra_info('peername')
         self.peer_address = address[0] if address else ''
@@ -125,6 +126,8 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session.has_octets:
             transport.write(session.take_octets(self.loop.time()))
+        if self._pause_above and (session.unanswered > self._pause_above) is not self._unanswered_too_many:
+            self._slow_down()
         if session.state is State.CLOSED:
             self._stuck_since = self.loop.time()
             transport.close()
@@ -160,6 +163,13 @@ class Connection(asyncio.Protocol):
         """Close the socket at once; what was not sent is lost."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _slow_down(self) -> None:
+        self._unanswered_too_many = not self._unanswered_too_many
+        if self._unanswered_too_many:
+            self.pause_reading('unanswered')
+        else:
+            self.resume_reading('unanswered')
 
     def _fail(self) -> None:
         log.exception('connection.error', peer=self.peer_address, state=self.session.state.value)

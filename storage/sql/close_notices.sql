@@ -1,5 +1,2 @@
--- Receipts are done with: $1 ids, $2 notices; $3 and $4 bound the ids.
-update message m
-set notice = u.notice
-from unnest($1::bigint[], $2::smallint[]) as u(id, notice)
-where m.id = u.id and m.id between $3 and $4
+-- Receipts are done with: $1 ids, $2 and $3 bound them; $4 notice.
+update message set notice = $4 where id = any($1::bigint[]) and id between $2 and $3

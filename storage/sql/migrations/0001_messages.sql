@@ -12,7 +12,7 @@ create table message (
     pdu bytea not null,                   -- the initiator's PDU as received
     notice smallint not null,             -- domain.message.Notice: how far its receipt has come
     state smallint not null default 1,    -- message_state, SMPP 3.4 section 5.2.28; 1 is not final
-    error integer not null default 0,     -- network_error_code or command_status behind the outcome
+    error bigint not null default 0,      -- network_error_code or command_status behind the outcome
     done_at bigint not null default 0,
     repeated boolean not null default false,  -- may have reached the operator more than once
     primary key (id)
@@ -51,7 +51,7 @@ create table parked_receipt (
     upstream_message_id text not null,
     received_at bigint not null,
     state smallint not null,
-    error integer not null
+    error bigint not null
 );
 create index parked_receipt_id on parked_receipt (upstream, upstream_message_id);
 

@@ -1,0 +1,119 @@
+"""What a simulated operator decides about a submit_sm and how it words it: statuses, message_ids, receipts.
+
+No I/O; time is an argument. Chance comes from one seeded generator, so a run repeats itself when its input does.
+"""
+
+import random
+import time
+from datetime import UTC, datetime
+
+import msgspec
+
+from pdu import receipt_text
+from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
+from perf.operator.settings import IdStyle, OperatorSettings
+
+SILENT = -1
+"""A decision in the place of a command_status: no answer at all."""
+
+# Milliseconds since 2025, and three digits for the messages of one of them: above every number of an earlier run, and
+# of at most twelve hexadecimal digits, as a UUID's last group has, until 2033.
+_EPOCH_MS = 1_735_689_600_000
+
+_FORMATS = {
+    IdStyle.DECIMAL: (b'%d', b'%d'),
+    IdStyle.HEX: (b'%x', b'%x'),
+    IdStyle.HEX_DECIMAL: (b'%x', b'%d'),
+    IdStyle.DECIMAL_HEX: (b'%d', b'%x'),
+    IdStyle.UUID: (b'5e5c0000-0000-4000-8000-%012x', b'5e5c0000-0000-4000-8000-%012x'),
+}
+
+# deliver_sm without its header (3.4 section 4.6.1): service_type, both addresses, esm_class 4 that makes it a receipt,
+# nine empty fields, sm_length, text.
+_RECEIPT = b'\0%b%b\4\0\0\0\0\0\0\0\0%c%b'
+_ANY, _FAILURE, _SUCCESS = 1, 2, 3
+
+
+class Behaviour:
+    """The decisions of one operator."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self.settings = settings
+        self.next_id = (time.time_ns() // 1_000_000 - _EPOCH_MS) * 1000
+        self.response_format, self._receipt_format = _FORMATS[settings.id_style]
+        self.selective = bool(settings.errors or settings.silent_percent or settings.rate_per_s)
+        self._random = random.Random(settings.seed).random
+        self._tokens = settings.rate_per_s
+        self._tokens_at = 0.0
+        self._date_until = 0.0
+        self._heads = {MessageState.DELIVERED: b'', MessageState.UNDELIVERABLE: b''}
+
+    def decide(self, now: float) -> int:
+        """The command_status for a submit_sm that came at `now`, seconds, or SILENT. Asked only when `selective`."""
+        settings = self.settings
+        if settings.rate_per_s and not self._within_rate(now):
+            return CommandStatus.ESME_RTHROTTLED
+        if not settings.errors and not settings.silent_percent:
+            return CommandStatus.ESME_ROK
+        chance = self._random() * 100
+        if chance < settings.silent_percent:
+            return SILENT
+        chance -= settings.silent_percent
+        for command_status, percent in settings.errors.items():
+            if chance < percent:
+                return command_status
+            chance -= percent
+        return CommandStatus.ESME_ROK
+
+    def _within_rate(self, now: float) -> bool:
+        rate_per_s = self.settings.rate_per_s
+        self._tokens = min(rate_per_s, self._tokens + (now - self._tokens_at) * rate_per_s)
+        self._tokens_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def make_receipt(self, number: int, registered_delivery: int, source: bytes, destination: bytes) -> bytes | None:
+        """The body of the receipt for a message, None when none is wanted or it is to be lost.
+
+        `source` and `destination` are the submit's: TON, NPI, address and its NUL. registered_delivery is that of 3.4
+        section 5.2.17 with 5.0's success only.
+        """
+        settings = self.settings
+        state = MessageState.DELIVERED
+        if settings.undelivered_percent and self._random() * 100 < settings.undelivered_percent:
+            state = MessageState.UNDELIVERABLE
+        wanted = registered_delivery & 3
+        if wanted == (_FAILURE if state == MessageState.DELIVERED else _SUCCESS):
+            return None
+        if settings.receipt_percent < 100 and self._random() * 100 >= settings.receipt_percent:
+            return None
+        text = b'id:%b%b' % (self._receipt_format % number, self._heads[state])
+        return _RECEIPT % (destination, source, len(text), text)
+
+    def refresh_dates(self, now: float) -> None:
+        """Brings the dates of the receipts to the present minute; to be called before a batch of them."""
+        if now < self._date_until:
+            return
+        self._date_until = now + 1
+        date = receipt_text.format_date(datetime.now(UTC))
+        for state, error in ((MessageState.DELIVERED, b'000'), (MessageState.UNDELIVERABLE, b'001')):
+            whole = receipt_text.format(b'', state, date, date, error)
+            self._heads[state] = whole.removeprefix(b'id:')
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who may bind."""
+
+    system_id: bytes
+    password: bytes
+
+    def check(self, system_id: bytes, password: bytes) -> CommandStatus:
+        """The command_status of a bind response."""
+        if self.system_id and system_id != self.system_id:
+            return CommandStatus.ESME_RINVSYSID
+        if self.password and password != self.password:
+            return CommandStatus.ESME_RINVPASWD
+        return CommandStatus.ESME_ROK

@@ -1,0 +1,1 @@
+"""The running server: ingress, egress, receipts, configuration, metrics, command line."""

@@ -1,0 +1,206 @@
+"""The command line: `smsc run | check | reload | status | send | message | ledger`.
+
+Every command takes `-c/--config FILE` (default conf/smsc.yaml, or SMSC_CONFIG). Exit status: 0 done, 1 the answer is
+bad news (a broken configuration, a message that was not delivered, a ledger that does not add up), 2 wrong usage.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import uvloop
+
+from domain.errors import StoreUnavailable
+from smsc import config as configurations
+from smsc import log, views
+from smsc.config.schema import AccountConfig, Configuration
+from smsc.control import ControlError, ask
+from smsc.receipt_pdu import parse_message_id
+from smsc.sender import Letter, Part, SendError, send
+from smsc.server import Server, ServerError, connect_arguments
+from smsc.status import Snapshot
+from storage import embedded
+from storage.ledger import read_ledger, read_story
+
+T = TypeVar('T')
+DEFAULT_CONFIG = Path(__file__).parent.parent / 'conf' / 'smsc.yaml'
+WILDCARD = {'0.0.0.0': '127.0.0.1', '::': '::1'}
+
+config_option = click.option(
+    '-c',
+    '--config',
+    'path',
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=lambda: Path(os.environ.get('SMSC_CONFIG', DEFAULT_CONFIG)),
+    show_default='conf/smsc.yaml, or SMSC_CONFIG',
+    help='The main configuration file.',
+)
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help']})
+def main() -> None:
+    """An SMSC proxy: ESMEs bind in, messages are stored, routed and sent to operators, receipts come back."""
+
+
+def _load(path: Path) -> Configuration:
+    try:
+        return configurations.load(path)
+    except configurations.ConfigurationError as error:
+        raise click.ClickException(f'the configuration has mistakes:\n{error}') from error
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; errors that people cause or can mend become one line."""
+    try:
+        return uvloop.run(work)
+    except (ControlError, SendError, ServerError, StoreUnavailable, embedded.EmbeddedPostgresError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@config_option
+def run(path: Path) -> None:
+    """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads."""
+    configuration = _load(path)
+    log.set_up(configuration.log.level, configuration.log.format)
+    try:
+        _run(Server(path, configuration).run())
+    except OSError as error:
+        raise click.ClickException(f'cannot start: {error}') from error
+
+
+@main.command()
+@config_option
+def check(path: Path) -> None:
+    """Check the configuration without starting anything."""
+    configuration = _load(path)
+    for notice in configuration.not_in_effect:
+        click.echo(f'{notice.file}:{notice.line}: {notice.key}: not in effect yet: {notice.what}')
+    click.echo(
+        f'{path}: correct: {len(configuration.accounts)} accounts, {len(configuration.upstreams)} upstreams, '
+        f'{len(configuration.routes)} routes'
+    )
+
+
+@main.command()
+@config_option
+@click.option('--dry-run', is_flag=True, help='Show what would change, and change nothing.')
+def reload(path: Path, dry_run: bool) -> None:
+    """Swap the configuration of the running server; a broken one changes nothing."""
+    configuration = _load(path)
+    changes = _run(ask(configuration.data, 'reload', dry_run=dry_run))
+    for change in changes:
+        click.echo(change)
+    click.echo('nothing was changed (dry run)' if dry_run else 'reloaded' if changes else 'reloaded; nothing differs')
+
+
+@main.command()
+@config_option
+@click.option('-w', '--watch', is_flag=True, help='Refresh every second until interrupted.')
+@click.option('--json', 'as_json', is_flag=True, help='Print the snapshot as JSON.')
+def status(path: Path, watch: bool, as_json: bool) -> None:
+    """Show sessions, links, rates, queues and windows of the running server."""
+    configuration = _load(path)
+    while True:
+        answer = _run(ask(configuration.data, 'status'))
+        if as_json:
+            click.echo(msgspec.json.encode(answer).decode())
+        else:
+            page = views.status(msgspec.convert(answer, Snapshot))
+            click.echo(f'\x1b[H\x1b[2J{page}' if watch else page)
+        if not watch:
+            return
+        time.sleep(1)
+
+
+@main.command('send')
+@config_option
+@click.argument('destination')
+@click.argument('text')
+@click.option('--account', 'name', help='The account to send as; default the first with a plain password.')
+@click.option('--password', help='Its password, where the configuration has only a hash.')
+@click.option('--from', 'source_addr', default='SMSC', show_default=True, help='The sender.')
+@click.option('--wait', 'wait_s', default=30.0, show_default=True, help='Seconds to wait for the receipt.')
+def send_command(
+    path: Path, destination: str, text: str, name: str | None, password: str | None, source_addr: str, wait_s: float
+) -> None:
+    """Send TEXT to DESTINATION as an ESME would, and show the receipt."""
+    configuration = _load(path)
+    account = _sending_account(configuration, name, password)
+    listen = configuration.smpp.listen
+    letter = Letter(
+        WILDCARD.get(listen.host, listen.host),
+        listen.port,
+        account.system_id,
+        password or account.password or '',
+        source_addr,
+        destination,
+        text,
+    )
+    shown: set[str] = set()
+
+    def show(parts: list[Part]) -> None:
+        for line in views.parts(parts):
+            if line not in shown:
+                shown.add(line)
+                click.echo(line)
+
+    parts = _run(send(letter, wait_s, show))
+    if not all(part.receipt == 'DELIVRD' for part in parts):
+        if any(part.status == 'ESME_ROK' and not part.receipt for part in parts):
+            click.echo(f'no receipt within {wait_s:g} s; ask later with: smsc message ID')
+        sys.exit(1)
+
+
+def _sending_account(configuration: Configuration, name: str | None, password: str | None) -> AccountConfig:
+    for account in configuration.accounts.values():
+        if (name or account.name) == account.name and (password or account.password) and account.enabled:
+            return account
+    raise click.ClickException(
+        f'no enabled account {name or "with a plain password"} to send as; name one with --account NAME --password ...'
+    )
+
+
+@main.command()
+@config_option
+@click.argument('message_id')
+def message(path: Path, message_id: str) -> None:
+    """Tell one message's whole story; MESSAGE_ID as the ESME was given it, decimal or hexadecimal."""
+    configuration = _load(path)
+    try:
+        number = parse_message_id(message_id)
+    except ValueError as error:
+        raise click.UsageError(f'{message_id} is no message id; write it as submit_sm_resp gave it') from error
+    story = _run(_ask_store(configuration, lambda arguments: read_story(arguments, number)))
+    if story is None:
+        raise click.ClickException(
+            f'no message {message_id} in the store (kept {configuration.retention.messages_d} days)'
+        )
+    click.echo(views.story(story))
+
+
+@main.command()
+@config_option
+@click.option('--json', 'as_json', is_flag=True, help='Print it as JSON.')
+def ledger(path: Path, as_json: bool) -> None:
+    """Count accepted, final and waiting messages, and prove that they add up."""
+    configuration = _load(path)
+    book = _run(_ask_store(configuration, read_ledger))
+    if as_json:
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(book), 'adds_up': book.adds_up}).decode())
+    else:
+        click.echo(views.ledger(book))
+    if not book.adds_up:
+        sys.exit(1)
+
+
+async def _ask_store(configuration: Configuration, question: Any) -> Any:
+    """Ask the store, whether the server runs or not."""
+    async with AsyncExitStack() as stack:
+        return await question(await connect_arguments(configuration, stack, own=False))

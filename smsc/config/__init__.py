@@ -1,0 +1,58 @@
+"""The configuration: YAML files become one checked value, or a list of all their mistakes.
+
+`load` reads; `diff` tells what a reload would change; `keep_fixed` keeps what only a start can change.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from smsc.config.changes import diff, keep_fixed
+from smsc.config.checks import Checker, status_value
+from smsc.config.convert import Converter, configuration
+from smsc.config.document import Reader
+from smsc.config.problems import ConfigurationError, Problem
+from smsc.config.schema import AccountConfig, Configuration, UpstreamConfig
+
+__all__ = ['Configuration', 'ConfigurationError', 'Problem', 'diff', 'keep_fixed', 'load']
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """Return the configuration of a main file and what it includes.
+
+    Relative paths in it count from the folder of the main file. Raises ConfigurationError with every mistake found.
+    """
+    reader = Reader(environ)
+    tree = reader.read(path)
+    converter = Converter()
+    made = configuration(tree, converter)
+    problems = [*reader.problems, *converter.problems]
+    if made is None or problems:
+        raise ConfigurationError(problems)
+    checker = Checker(made, converter)
+    checker.check()
+    if checker.problems:
+        raise ConfigurationError(checker.problems)
+    return msgspec.structs.replace(
+        made,
+        data=path.parent / made.data,
+        accounts={name: _account(account) for name, account in made.accounts.items()},
+        upstreams={name: _upstream(upstream) for name, upstream in made.upstreams.items()},
+        not_in_effect=tuple(checker.notices),
+    )
+
+
+def _account(account: AccountConfig) -> AccountConfig:
+    """Fill in what defaults to another key."""
+    return msgspec.structs.replace(account, system_id=account.system_id or account.name)
+
+
+def _upstream(upstream: UpstreamConfig) -> UpstreamConfig:
+    """Turn names of statuses into numbers."""
+    errors = {
+        name: tuple(status_value(status) for status in getattr(upstream.errors, name))
+        for name in upstream.errors.__struct_fields__
+    }
+    return msgspec.structs.replace(upstream, errors=msgspec.structs.replace(upstream.errors, **errors))

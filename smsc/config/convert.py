@@ -1,0 +1,223 @@
+"""Trees of values become the schema's structs: every key is checked, and every mistake is found, not only the first."""
+
+import difflib
+import types
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import yaml
+
+from smsc.config.document import Place, Value
+from smsc.config.problems import Problem
+from smsc.config.schema import Configuration, Listen, Network
+
+_HIDDEN = frozenset({'not_in_effect'})
+_SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis'})
+MAX_RESOLVED_CHARACTERS = 1_000
+MAX_PORT = 65_535
+
+
+class Converter:
+    """Turns one tree into values; `problems` gathers what is wrong, `places` where each key path stands."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.places: dict[str, Place] = {}
+
+    def struct(self, value: Value, cls: type[msgspec.Struct], key: str, **given: Any) -> Any:
+        """Return a struct from a mapping; what is wrong in it keeps its default."""
+        self.places[key] = value.place
+        if not isinstance(value.data, dict):
+            self._note(value.place, key, 'expected keys and values', 'write `key: value` lines, indented')
+            return None
+        hints = get_type_hints(cls, include_extras=True)
+        fields = {
+            field.name: field
+            for field in msgspec.structs.fields(cls)
+            if field.name not in _HIDDEN and field.name not in given
+        }
+        arguments = dict(given)
+        for name, part in value.data.items():
+            path = f'{key}.{name}' if key else name
+            if name not in fields:
+                self._unknown(value.key_places[name], path, name, list(fields))
+                continue
+            self.places[path] = value.key_places[name]
+            converted = self._convert(part, hints[name], path, value.key_places[name])
+            if converted is not _WRONG:
+                arguments[name] = converted
+        missing = [name for name, field in fields.items() if field.required and name not in value.data]
+        for name in missing:
+            self._note(value.place, f'{key}.{name}' if key else name, 'is missing', f'add `{name}: ...`')
+        if missing or any(fields[name].required and name not in arguments for name in fields):
+            return None
+        return cls(**arguments)
+
+    def _convert(self, value: Value, hint: Any, key: str, place: Place) -> Any:
+        """Return a value of a type, or _WRONG after noting why not."""
+        bare = _bare(hint)
+        if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and bare is not Listen:
+            made = self.struct(value, bare, key)
+            return _WRONG if made is None else made
+        inner = _struct_inside(bare)
+        if inner is not None:
+            if get_origin(bare) is dict:
+                return self._named(value, inner, key, place)
+            return self._listed(value, inner, key, place)
+        return self._leaf(value, hint, key, place)
+
+    def _named(self, value: Value, cls: type[msgspec.Struct], key: str, place: Place) -> Any:
+        if not isinstance(value.data, dict):
+            self._note(
+                place, key, 'expected names with keys below them', f'write `{key}:`, then a name on its own line'
+            )
+            return _WRONG
+        self.places[key] = place
+        made = {
+            name: self.struct(part, cls, f'{key}.{name}', name=name)
+            for name, part in value.data.items()
+            if self._good_name(name, f'{key}.{name}', value.key_places[name])
+        }
+        return {name: struct for name, struct in made.items() if struct is not None}
+
+    def _good_name(self, name: str, key: str, place: Place) -> bool:
+        good = 0 < len(name) <= 64 and all(character.isalnum() or character in '._-' for character in name)
+        if not good:
+            self._note(place, key, 'is no name', 'use up to 64 letters, digits, `.`, `_` and `-`')
+        return good
+
+    def _listed(self, value: Value, cls: type[msgspec.Struct], key: str, place: Place) -> Any:
+        if not isinstance(value.data, list):
+            self._note(
+                place, key, 'expected a list', f'write `{key.rpartition(".")[2]}:`, then lines that begin with `- `'
+            )
+            return _WRONG
+        made = [self.struct(part, cls, f'{key}[{number}]') for number, part in enumerate(value.data)]
+        return tuple(struct for struct in made if struct is not None)
+
+    def _leaf(self, value: Value, hint: Any, key: str, place: Place) -> Any:
+        plain = _plain(value)
+        try:
+            return _read(plain, hint)
+        except ValueError as error:  # msgspec's ValidationError is one
+            if value.expanded and isinstance(plain, str):
+                try:
+                    return _read(_resolved(plain), hint)
+                except ValueError:
+                    pass
+            self._note(place, key, _explained(error, key), _remedy(hint))
+            return _WRONG
+
+    def _unknown(self, place: Place, path: str, name: str, known: list[str]) -> None:
+        near = difflib.get_close_matches(name, known, 1)
+        remedy = f'did you mean `{near[0]}`?' if near else f'known here: {", ".join(sorted(known))}'
+        self._note(place, path, 'unknown key', remedy)
+
+    def _note(self, place: Place, key: str, message: str, remedy: str) -> None:
+        self.problems.append(Problem(place.file, place.line, key, message, remedy))
+
+
+class _Wrong:
+    """What could not be converted."""
+
+
+_WRONG = _Wrong()
+
+
+def configuration(value: Value, converter: Converter) -> Configuration | None:
+    """Return the configuration of a whole tree."""
+    made: Configuration | None = converter.struct(value, Configuration, '')
+    return made
+
+
+def _bare(hint: Any) -> Any:
+    """Return a type without its description and without None."""
+    hint = _described(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        members = [member for member in get_args(hint) if member is not type(None)]
+        if len(members) == 1:
+            return _bare(members[0])
+    return hint
+
+
+def _struct_inside(bare: Any) -> type[msgspec.Struct] | None:
+    """Return the struct of a dict[str, Struct] or tuple[Struct, ...]."""
+    for argument in get_args(bare) if get_origin(bare) in (dict, tuple) else ():
+        if isinstance(argument, type) and issubclass(argument, msgspec.Struct):
+            return argument
+    return None
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value.data, list):
+        return [_plain(item) for item in value.data]
+    if isinstance(value.data, dict):
+        return {name: _plain(item) for name, item in value.data.items()}
+    return value.data
+
+
+def _resolved(text: str) -> Any:
+    """Return what YAML takes a word for that came from the environment: `2775` is a number there too."""
+    try:
+        return yaml.safe_load(text) if len(text) <= MAX_RESOLVED_CHARACTERS else text
+    except yaml.YAMLError as error:
+        raise ValueError('not understood') from error
+
+
+def _read(plain: Any, hint: Any) -> Any:
+    """Return a value of the type of a leaf. Raises ValueError."""
+    bare = _bare(hint)
+    if plain is None and bare is not hint and type(None) in get_args(_described(hint)):
+        return None
+    if bare is Listen:
+        return _listen(plain)
+    if bare is Path and isinstance(plain, str):
+        return Path(plain)
+    if get_args(bare)[:1] == (Network,):
+        if not isinstance(plain, list):
+            raise ValueError('expected a list of networks')
+        return tuple(ip_network(str(one)) for one in plain)
+    return msgspec.convert(plain, hint)
+
+
+def _described(hint: Any) -> Any:
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return hint
+
+
+def _listen(plain: Any) -> Listen:
+    host, colon, port = str(plain).rpartition(':')
+    if not colon or not port.isdigit() or not int(port) <= MAX_PORT:
+        raise ValueError('expected an address and a port')
+    return Listen(host.strip('[]') or '0.0.0.0', int(port))
+
+
+def _explained(error: Exception, key: str) -> str:
+    """Return what is wrong with a value, without the value where it is a secret."""
+    text = str(error).partition(' - at ')[0]
+    if key.rpartition('.')[2] in _SECRETS:
+        return text.partition(', got')[0].partition(' `')[0]
+    return text[:1].lower() + text[1:]
+
+
+_REMEDIES: tuple[tuple[type, str], ...] = (
+    (bool, 'write true or false'),
+    (int, 'write a whole number'),
+    (float, 'write a number'),
+    (str, 'write text, in quotes if it looks like a number'),
+    (Listen, 'write address:port such as 127.0.0.1:2775'),
+    (Path, 'write a path'),
+)
+
+
+def _remedy(hint: Any) -> str:
+    bare = _bare(hint)
+    members = get_args(bare)
+    if members and all(isinstance(member, str) for member in members):
+        return f'write one of {", ".join(members)}'
+    if get_origin(bare) in (tuple, list):
+        return 'write a list such as [a, b]'
+    return next((remedy for kind, remedy in _REMEDIES if bare is kind), 'see docs/configuration.md')

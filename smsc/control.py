@@ -1,0 +1,103 @@
+"""The control socket: how commands on this machine talk to the running server.
+
+A Unix socket in the data folder that only the server's own account may open; one JSON object a line each way. Requests
+are bounded; an answer is `{"ok": ...}` or `{"error": "text"}`.
+"""
+
+import asyncio
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+MAX_PATH_OCTETS = 100  # a socket's path has at most 107
+MAX_LINE_OCTETS = 1 << 16
+ANSWER_TIMEOUT_S = 60.0
+Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+class ControlError(Exception):
+    """The server does not answer, or answers with an error; the text says what to do."""
+
+
+def socket_path(data: Path) -> Path:
+    """Return where the control socket of a data folder is; a long path is shortened by way of the temporary folder."""
+    path = data.resolve() / 'control.sock'
+    if len(os.fsencode(path)) <= MAX_PATH_OCTETS:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f'smsc-{os.geteuid()}-{digest}' / 'control.sock'
+
+
+class ControlServer:
+    """Answers commands until it is stopped."""
+
+    def __init__(self, data: Path, handlers: dict[str, Handler]) -> None:
+        self._path = socket_path(data)
+        self._handlers = handlers
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. The caller holds the lock of the data folder, so a socket that is there already is a leftover."""
+        folder = self._path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.stat()
+        if owner.st_uid != os.geteuid():
+            raise ControlError(f'{folder} belongs to another user; remove it or choose another data folder')
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_LINE_OCTETS)
+        self._path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+    async def stop(self) -> None:
+        """Answer no more."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
+            writer.write(msgspec.json.encode(await self._answer(line)) + b'\n')
+            await writer.drain()
+        except (OSError, ValueError):
+            pass  # the asker went away, or sent no line: there is nobody to tell
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, Any])
+            handler = self._handlers[request['command']]
+        except (msgspec.DecodeError, KeyError):
+            return {'error': 'no such command'}
+        try:
+            return {'ok': await handler(request)}
+        except ControlError as error:
+            return {'error': str(error)}
+
+
+async def ask(data: Path, command: str, **arguments: Any) -> Any:
+    """Send a command to the server of a data folder and return its answer. Raises ControlError."""
+    path = socket_path(data)
+    try:
+        reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
+    except OSError as error:
+        raise ControlError(f'no server runs on {data} ({error.strerror}); start it with: smsc run') from error
+    try:
+        writer.write(msgspec.json.encode({'command': command, **arguments}) + b'\n')
+        line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
+    except (OSError, TimeoutError) as error:
+        raise ControlError('the server does not answer; look at its log') from error
+    finally:
+        writer.close()
+    if not line:
+        raise ControlError('the server ended before it answered')
+    answer = msgspec.json.decode(line, type=dict[str, Any])
+    if 'error' in answer:
+        raise ControlError(answer['error'])
+    return answer['ok']

@@ -1,0 +1,237 @@
+"""What the parts of the running server share: the store, the registries, the stages, the endings of messages.
+
+`live` holds every message that only memory knows to be unfinished: a restart must look at nothing older than its first
+one (the low-water mark). A message leaves it when it is closed, when it waits on disk, or when it waits for nothing but
+a receipt and its place in the cache went to a newer one.
+"""
+
+import asyncio
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from domain.ids import MessageIds
+from domain.message import Kind, Message, Notice
+from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
+from routing.table import RouteTable
+from smpp.aio.connection import Connection
+from smsc.clock import wall_ms
+from smsc.config.schema import Configuration
+from smsc.outbox import Outbox
+from smsc.shelf import DiskShelf
+from smsc.stage import Stage
+from smsc.text import text_of
+from storage.store import Outcome, Store
+
+if TYPE_CHECKING:
+    from smsc.account import Account
+    from smsc.upstream import Upstream
+
+HOUR_MS = 3_600_000
+BOTH, FAILURE_ONLY, SUCCESS_ONLY = 1, 2, 3  # registered_delivery bits 1-0, SMPP 5.0 section 4.7.21
+
+
+class Core:
+    """One running node."""
+
+    def __init__(self, configuration: Configuration, table: RouteTable, store: Store, ids: MessageIds) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.configuration = configuration
+        self.table = table
+        self.store = store
+        self.ids = ids
+        self.live: dict[int, Message] = {}
+        self.accounts: dict[str, Account] = {}
+        self.upstreams: dict[str, Upstream] = {}
+        self.finals: dict[int, int] = defaultdict(int)
+        self.duplicate_outcomes = 0
+        self.draining = False
+        self.shelf = DiskShelf(store, self.live, wall_ms)
+        self.shelf.on_finished = self.handle_finished
+        self.shelf.on_fetched = self._pump
+        self.shelf.on_expired = self._handle_expired_on_disk
+        self.shelf.outbox_of = lambda message: self.account(message.account).feed.outbox
+        self.shelf.keep_until = self.keep_until
+        batch = configuration.queues.batch
+        self.finishing = Stage[Outcome, set[int]](
+            'finish', self._commit_outcomes, self.handle_finished, self._abandon_outcomes, batch
+        )
+        self.closing = Stage[tuple[Connection | None, Message], None](
+            'close', self._commit_closed, self._handle_closed, partial(self._handle_closed, _=None), batch
+        )
+        self.unparking = Stage[tuple[str, str], None](
+            'unpark', store.drop_parked, lambda items, _: None, lambda items: None, batch
+        )
+        self.sending: Stage[tuple[Connection, Upstream, Message], list[Outcome]]
+        self.repeating: Stage[tuple[Upstream, Message], None]
+
+    def account(self, name: str) -> 'Account':
+        """Return the account of this name; one that is configured no more still holds what it is owed."""
+        account = self.accounts.get(name)
+        if account is None:
+            from smsc.account import Account
+
+            account = self.accounts[name] = Account(self, name, None)
+        return account
+
+    def outbox(self, name: str) -> Outbox | None:
+        """Return the outbox of this name ('upstream mts'), None when its upstream is configured no more."""
+        kind, _, owner = name.partition(' ')
+        if kind == 'account':
+            return self.account(owner).feed.outbox
+        upstream = self.upstreams.get(owner)
+        return upstream.feed.outbox if upstream else None
+
+    def keep_until(self, message: Message) -> int:
+        """Return until when a message may wait on disk, in Unix milliseconds: its validity, or that of its receipt."""
+        if message.kind == Kind.MO or message.done_at == 0:
+            return message.expires_at
+        return message.done_at + self.account(message.account).keep_ms
+
+    def decide(self, message: Message) -> None:
+        """Give a message the route that today's configuration has for it; none, if that rejects it."""
+        pdu = message.pdu
+        config = self.account(message.account).config
+        decision = self.table.decide(
+            message.account,
+            pdu.source_addr.decode('latin-1'),
+            pdu.destination_addr.decode('latin-1'),
+            lambda: text_of(pdu, config.alphabet if config else 'gsm'),
+        )
+        message.route = decision.route
+        message.upstreams = () if decision.reject else decision.upstreams
+
+    # Endings
+
+    def finish(self, message: Message, state: int, error: int = 0, source: object = None) -> None:
+        """End a message with `state`, in the next batch; its receipt follows if the ESME asked for one of this kind.
+
+        `source` is (connection, response) of the operator's receipt: the response goes out after the commit.
+        """
+        message.error = error
+        outcome = Outcome(message, state, error, self._notice(message, state))
+        outcome.source = source
+        if message.id in self.live:
+            self.finishing.items.append(outcome)
+            self.finishing.kick()
+        else:
+            self.shelf.finish_late([outcome])
+
+    @staticmethod
+    def _notice(message: Message, state: int) -> Notice:
+        """Return whether the ESME wants to hear of this ending (wire.md C22, E6)."""
+        if message.kind == Kind.MO:
+            return Notice.NONE
+        asked = message.registered_delivery & 3
+        if asked == BOTH:
+            return Notice.DUE
+        delivered = state == MessageState.DELIVERED
+        if (asked == FAILURE_ONLY and not delivered) or (asked == SUCCESS_ONLY and delivered):
+            return Notice.DUE
+        return Notice.ASKED if asked else Notice.NONE
+
+    def expire(self, message: Message) -> None:
+        """End a message whose time ran out before it left."""
+        self.count_sent(message)
+        self.finish(message, MessageState.EXPIRED)
+
+    def reject(self, message: Message, error: int = int(CommandStatus.ESME_RSYSERR)) -> None:
+        """End a message that no upstream can take."""
+        self.count_sent(message)
+        self.finish(message, MessageState.REJECTED, error)
+
+    def count_sent(self, message: Message) -> None:
+        """A message no longer counts as waiting of its account."""
+        if message.counted:
+            message.counted = False
+            self.account(message.account).waiting -= 1
+
+    def _abandon_outcomes(self, outcomes: list[Outcome]) -> None:
+        """These cannot be stored: let the operator send the receipts again."""
+        for outcome in outcomes:
+            if outcome.source is not None:
+                connection, response = outcome.source
+                response.command_status = int(CommandStatus.ESME_RX_T_APPN)
+                connection.session.respond(response)
+                connection.flush()
+
+    async def _commit_outcomes(self, outcomes: list[Outcome]) -> set[int]:
+        now_ms = wall_ms()
+        for outcome in outcomes:
+            outcome.done_at = now_ms
+        return await self.store.finish(outcomes)
+
+    def handle_finished(self, outcomes: list[Outcome], changed: set[int]) -> None:
+        """Outcomes are committed: answer the operators, and let the ESMEs know. `changed` were not final before."""
+        accounts: dict[str, None] = {}
+        sources = set()
+        for outcome in outcomes:
+            message = outcome.message
+            if outcome.source is not None:
+                connection, response = outcome.source
+                connection.session.respond(response)
+                sources.add(connection)
+            if message.id not in changed:
+                self.duplicate_outcomes += 1
+                self.live.pop(message.id, None)
+                continue
+            changed.discard(message.id)
+            message.state, message.done_at, message.notice = outcome.state, outcome.done_at, outcome.notice
+            self.finals[outcome.state] += 1
+            if outcome.notice != Notice.DUE:
+                self.live.pop(message.id, None)
+            elif message.id in self.live:
+                message.stored_wait = False
+                self.account(message.account).feed.outbox.put(message)
+            accounts[message.account] = None
+        for connection in sources:
+            connection.flush()
+        for name in accounts:
+            self.account(name).feed.pump()
+
+    async def _commit_closed(self, items: list[tuple[Connection | None, Message]]) -> None:
+        """Commit that receipts and MO messages are done with."""
+        now_ms = wall_ms()
+        notices = [message for _, message in items if message.kind == Kind.MT]
+        ended = [
+            Outcome(message, message.state, message.error, Notice.NONE, now_ms)
+            for _, message in items
+            if message.kind == Kind.MO
+        ]
+        await self.store.close_messages(notices, ended)
+
+    def _handle_closed(self, items: list[tuple[Connection | None, Message]], _: None) -> None:
+        """Receipts and MO messages are done with: free the slots they held."""
+        slots: dict[str, dict[Connection, int]] = {}
+        for connection, message in items:
+            self.live.pop(message.id, None)
+            if message.stored_wait:
+                self.shelf.left(message)
+            if message.kind == Kind.MO:
+                self.finals[message.state] += 1
+            if connection is not None:
+                of_account = slots.setdefault(message.account, defaultdict(int))
+                of_account[connection] += 1
+        for name, of_account in slots.items():
+            self.account(name).feed.release(of_account)
+
+    # The disk
+
+    def _pump(self, outbox: Outbox) -> None:
+        kind, _, name = outbox.name.partition(' ')
+        if kind == 'account':
+            self.account(name).feed.pump()
+        elif name in self.upstreams:
+            self.upstreams[name].feed.pump()
+
+    def _handle_expired_on_disk(self, expired: list[tuple[str, Message]]) -> None:
+        for outbox_name, message in expired:
+            outbox = self.outbox(outbox_name)
+            if outbox is not None:
+                lane = outbox.lanes[message.priority]
+                lane.on_disk = max(0, lane.on_disk - 1)
+            if outbox_name.startswith('upstream '):
+                self.expire(message)
+            else:
+                self.account(message.account).give_up(message)

@@ -1,0 +1,114 @@
+"""Metrics for Prometheus. The hot path counts in plain integers on its own objects; these are read when scraped."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pdu.receipt_text import MessageState
+from pdu.status import status_name
+from smsc.node import Node
+from smsc.status import memory_mb
+
+
+class Collector:
+    """Reads a node's counters; `collect` runs in the event loop, rendering need not."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family, by account and upstream."""
+        yield from self._accounts()
+        yield from self._upstreams()
+        yield from self._node_wide()
+        yield from self._stages()
+
+    def _accounts(self) -> Iterator[Metric]:
+        accepted = CounterMetricFamily('smsc_accepted', 'Messages accepted and committed.', labels=['account'])
+        answers = CounterMetricFamily(
+            'smsc_refused', 'Submits answered with an error.', labels=['account', 'command_status']
+        )
+        delivered = CounterMetricFamily(
+            'smsc_dlr_delivered', 'deliver_sm answered by ESMEs.', labels=['account', 'command_status']
+        )
+        given_up = CounterMetricFamily('smsc_dlr_given_up', 'Receipts and MO messages given up.', labels=['account'])
+        binds = GaugeMetricFamily('smsc_binds', 'Sessions bound.', labels=['account'])
+        waiting = GaugeMetricFamily('smsc_account_waiting', 'Messages not yet with an operator.', labels=['account'])
+        owed = GaugeMetricFamily(
+            'smsc_dlr_queue', 'Receipts and MO messages waiting for the ESME.', labels=['account', 'place']
+        )
+        window = GaugeMetricFamily('smsc_session_window_used', 'deliver_sm slots in use.', labels=['account'])
+        for name, account in self._node.core.accounts.items():
+            accepted.add_metric([name], account.accepted)
+            for status, count in account.answers.items():
+                answers.add_metric([name, status_name(status)], count)
+            for status, count in account.delivered.items():
+                delivered.add_metric([name, status_name(status)], count)
+            given_up.add_metric([name], account.given_up)
+            binds.add_metric([name], len(account.sessions))
+            waiting.add_metric([name], account.waiting)
+            owed.add_metric([name, 'memory'], account.feed.outbox.in_memory)
+            owed.add_metric([name, 'disk'], account.feed.outbox.on_disk)
+            window.add_metric([name], account.feed.outstanding)
+        yield from (accepted, answers, delivered, given_up, binds, waiting, owed, window)
+
+    def _upstreams(self) -> Iterator[Metric]:
+        sent = CounterMetricFamily('smsc_sent', 'submit_sm sent to operators.', labels=['upstream'])
+        answers = CounterMetricFamily(
+            'smsc_upstream_answers', 'submit_sm_resp of operators.', labels=['upstream', 'command_status']
+        )
+        receipts = CounterMetricFamily('smsc_dlr_received', 'Receipts of operators.', labels=['upstream', 'state'])
+        unknown = CounterMetricFamily(
+            'smsc_unknown_outcomes', 'Submits without an answer, sent again and marked.', labels=['upstream']
+        )
+        links = GaugeMetricFamily('smsc_links_bound', 'Links bound.', labels=['upstream'])
+        refusals = GaugeMetricFamily(
+            'smsc_link_refusals', 'Binds refused in a row for their credentials; alarm above 0.', labels=['upstream']
+        )
+        queue = GaugeMetricFamily('smsc_queue_depth', 'Messages waiting for a link.', labels=['upstream', 'place'])
+        window = GaugeMetricFamily('smsc_window_used', 'submit_sm slots in use.', labels=['upstream'])
+        for name, upstream in self._node.core.upstreams.items():
+            sent.add_metric([name], upstream.submitted)
+            for status, count in upstream.answers.items():
+                answers.add_metric([name, status_name(status)], count)
+            for state, count in upstream.receipts.items():
+                receipts.add_metric([name, MessageState(state).name], count)
+            unknown.add_metric([name], upstream.unknown_outcomes)
+            links.add_metric([name], sum(link.bound for link in upstream.links))
+            refusals.add_metric([name], max((link.refusals for link in upstream.links), default=0))
+            queue.add_metric([name, 'memory'], upstream.feed.outbox.in_memory)
+            queue.add_metric([name, 'disk'], upstream.feed.outbox.on_disk)
+            window.add_metric([name], upstream.feed.outstanding)
+        yield from (sent, answers, receipts, unknown, links, refusals, queue, window)
+
+    def _node_wide(self) -> Iterator[Metric]:
+        core, receipts = self._node.core, self._node.receipts
+        finals = CounterMetricFamily('smsc_final', 'Messages that became final.', labels=['state'])
+        for state, count in core.finals.items():
+            finals.add_metric([MessageState(state).name], count)
+        yield finals
+        yield CounterMetricFamily('smsc_dlr_orphans', 'Receipts parked without a message.', receipts.orphans)
+        yield CounterMetricFamily('smsc_dlr_overtaken', 'Parked receipts that found their message.', receipts.overtaken)
+        yield CounterMetricFamily('smsc_dlr_repeated', 'Receipts of messages final already.', core.duplicate_outcomes)
+        yield CounterMetricFamily('smsc_mo_accepted', 'MO messages accepted.', receipts.mo_accepted)
+        yield CounterMetricFamily('smsc_mo_refused', 'MO messages without a route.', receipts.mo_refused)
+        yield CounterMetricFamily('smsc_store_failures', 'Operations the store failed at.', core.store.health.failures)
+        yield GaugeMetricFamily('smsc_store_available', 'The store answers.', core.store.health.available)
+        yield GaugeMetricFamily('smsc_messages_in_memory', 'Unfinished messages in memory.', len(core.live))
+        yield GaugeMetricFamily('smsc_memory_bytes', 'Resident memory of the server.', memory_mb() * 1e6)
+
+    def _stages(self) -> Iterator[Metric]:
+        commits = CounterMetricFamily('smsc_commits', 'Group commits.', labels=['stage'])
+        committed = CounterMetricFamily(
+            'smsc_committed', 'Items committed; by commits: the mean batch.', labels=['stage']
+        )
+        busy = CounterMetricFamily('smsc_commit_seconds', 'Time spent in commits.', labels=['stage'])
+        load = GaugeMetricFamily('smsc_stage_load', 'Items gathered or in flight.', labels=['stage'])
+        failed = CounterMetricFamily('smsc_stage_failed', 'Items set aside for an error.', labels=['stage'])
+        for stage in self._node.stages:
+            commits.add_metric([stage.name], stage.commits)
+            committed.add_metric([stage.name], stage.committed)
+            busy.add_metric([stage.name], stage.busy_s)
+            load.add_metric([stage.name], stage.load)
+            failed.add_metric([stage.name], stage.failed)
+        yield from (commits, committed, busy, load, failed)

@@ -1,0 +1,239 @@
+"""One node wired together: what it consists of, its start, its reload and its stop.
+
+Phases: take up what the node before left, listen, connect; serve; then drain: no new binds, what is in flight answered,
+unbind, queues to disk.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import structlog
+
+from domain.ids import MessageIds
+from domain.message import Message
+from smpp.aio.listener import Listener
+from smpp.session import SessionSettings
+from smsc.account import Account
+from smsc.binds import Authenticator
+from smsc.config.routes import build
+from smsc.config.schema import Configuration, UpstreamConfig
+from smsc.core import Core
+from smsc.esme import EsmeSession
+from smsc.ingress import Ingress, dispatch
+from smsc.receipts import Receipts
+from smsc.recovery import recover
+from smsc.stage import Stage
+from smsc.upkeep import Upkeep
+from smsc.upstream import Sent, Upstream, commit_repeated, commit_sent, handle_repeated, handle_sent
+from storage.store import Outcome, Store
+
+log = structlog.get_logger()
+MIN_SETTLE_S = 2.0  # what the last commits get even when draining took all the time there was
+
+
+class Node:
+    """The parts of a running node."""
+
+    def __init__(self, configuration: Configuration, store: Store, last_id: int) -> None:
+        self.core = core = Core(configuration, build(configuration), store, MessageIds(configuration.node, last_id))
+        self.last_id = last_id
+        self.ingress = Ingress(core)
+        self.receipts = Receipts(core)
+        self.authenticator = Authenticator(core)
+        self.listener = Listener(self._make_owner, session_settings(configuration))
+        batch = configuration.queues.batch
+        core.sending = Stage[Sent, list[Outcome]](
+            'sent',
+            partial(commit_sent, core),
+            partial(handle_sent, core),
+            partial(handle_sent, core, finished=[]),
+            batch,
+        )
+        core.repeating = Stage[tuple[Upstream, Message], None](
+            'repeat',
+            partial(commit_repeated, core),
+            partial(handle_repeated, core),
+            partial(handle_repeated, core, _=None),
+            batch,
+        )
+        self.stages: tuple[Stage[Any, Any], ...] = (
+            self.ingress.accepting,
+            self.receipts.accepting_mo,
+            core.sending,
+            self.receipts.correlating,
+            core.finishing,
+            core.closing,
+            core.repeating,
+            core.unparking,
+        )
+        self.upkeep = Upkeep(self)
+        self.port = 0
+        for name, config in configuration.accounts.items():
+            core.accounts[name] = Account(core, name, config)
+        for name, upstream in configuration.upstreams.items():
+            core.upstreams[name] = Upstream(core, upstream, self.receipts)
+        self.authenticator.configure(list(core.accounts.values()))
+
+    def _make_owner(self) -> EsmeSession:
+        return EsmeSession(self.core, self.ingress, self.authenticator)
+
+    async def start(self) -> None:
+        """Recover, listen, connect. Raises OSError when the listening address is taken."""
+        core = self.core
+        for stage in self.stages:
+            stage.start()
+        core.shelf.start()
+        await recover(core, self.last_id)
+        await self.receipts.load_parked()
+        smpp = core.configuration.smpp
+        self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
+        for upstream in core.upstreams.values():
+            upstream.start_links(core.configuration)
+        self.upkeep.start()
+        log.info('node.ready', node=core.configuration.node, listen=f'{smpp.listen.host}:{self.port}')
+
+    # Reload
+
+    async def reload(self, configuration: Configuration) -> None:
+        """Go on with a checked configuration. Sessions stay; links whose own settings changed bind anew."""
+        core = self.core
+        before, core.configuration = core.configuration, configuration
+        core.table = build(configuration)
+        self.listener.settings = session_settings(configuration)
+        await self._reload_upstreams(configuration)
+        for name, account in core.accounts.items():
+            account.configure(configuration.accounts.get(name))
+            if name not in configuration.accounts and name in before.accounts:
+                self._unbind(account, 'account removed')
+        for name, config in configuration.accounts.items():
+            if name not in core.accounts:
+                core.accounts[name] = Account(core, name, config)
+        self.authenticator.configure(list(core.accounts.values()))
+        log.info('configuration.reloaded', accounts=len(configuration.accounts), upstreams=len(configuration.upstreams))
+
+    async def _reload_upstreams(self, configuration: Configuration) -> None:
+        core = self.core
+        for name in [name for name in core.upstreams if name not in configuration.upstreams]:
+            upstream = core.upstreams.pop(name)
+            await upstream.stop_links()
+            self._move_elsewhere(upstream)
+        for name, config in configuration.upstreams.items():
+            known = core.upstreams.get(name)
+            if known is None:
+                core.upstreams[name] = Upstream(core, config, self.receipts)
+                core.upstreams[name].start_links(configuration)
+            elif _link_part(known.config) == _link_part(config):
+                known.configure(config)
+            else:
+                await known.stop_links()
+                known.configure(config)
+                known.start_links(configuration)
+
+    def _move_elsewhere(self, upstream: Upstream) -> None:
+        """Route what waits for an upstream that is configured no more anew; what is on disk waits for its return."""
+        for message in upstream.feed.outbox.go_offline():
+            self.core.decide(message)
+            dispatch(self.core, message)
+
+    def _unbind(self, account: Account, reason: str) -> None:
+        for owner in list(account.sessions):
+            connection = owner.connection
+            if connection is not None:
+                connection.session.begin_unbind(self.core.loop.time(), reason)
+                connection.flush()
+
+    # Stop
+
+    async def stop(self) -> None:
+        """Drain and part; returns within the configured `smpp.drain_s` and the time of the last commits."""
+        core = self.core
+        core.draining = True
+        self.listener.stop_listening()
+        log.info('node.draining')
+        until = core.loop.time() + core.configuration.smpp.drain_s
+        await self._within(until, self.ingress.accepting.drain())
+        for account in core.accounts.values():
+            account.feed.close()
+            self._unbind(account, 'shutdown')
+        for upstream in core.upstreams.values():
+            upstream.feed.close()
+        await self._until(until, lambda: not any(self._outstanding()))
+        for connection in list(self.listener.connections):
+            connection.session.end('shutdown')
+            connection.flush()
+        await asyncio.gather(*(upstream.stop_links() for upstream in core.upstreams.values()))
+        await self._within(until, self._settle())
+        await self.upkeep.stop()
+        for stage in self.stages:
+            await stage.stop()
+        await core.shelf.stop()
+
+    def _outstanding(self) -> list[int]:
+        """What peers have not answered yet: our submits and deliveries, and ESMEs that have not parted."""
+        links = [
+            len(link.connection.session.window.pending)
+            for upstream in self.core.upstreams.values()
+            for link in upstream.links
+            if link.connection is not None
+        ]
+        return [*links, len(self.listener.connections)]
+
+    async def _settle(self) -> None:
+        """Commit what is left, and put the queues on disk."""
+        for stage in self.stages:
+            await stage.drain()
+        for account in self.core.accounts.values():
+            for message in account.feed.outbox.go_offline():
+                account.feed.outbox.put(message)
+        for upstream in self.core.upstreams.values():
+            for message in upstream.feed.outbox.go_offline():
+                upstream.feed.outbox.put(message)
+        await self.core.shelf.drain()
+        await self.upkeep.save_low_water()
+
+    async def _within(self, until: float, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await asyncio.wait_for(work, max(MIN_SETTLE_S, until - self.core.loop.time()))
+        except TimeoutError:
+            log.warning('node.drain_incomplete')
+
+    async def _until(self, until: float, condition: Callable[[], bool]) -> None:
+        while not condition() and self.core.loop.time() < until:
+            self.upkeep.tick()
+            await asyncio.sleep(0.02)
+
+
+def session_settings(configuration: Configuration) -> SessionSettings:
+    """Return the settings of sessions with ESMEs; windows are the account's once it is bound."""
+    smpp = configuration.smpp
+    return SessionSettings(
+        send_window=1,
+        receive_window=1,
+        session_init_s=smpp.session_init_s,
+        enquire_link_s=smpp.enquire_link_s,
+        response_timeout_s=smpp.response_timeout_s,
+        inactivity_s=smpp.inactivity_s,
+        pdu_read_s=smpp.pdu_read_s,
+        unbind_timeout_s=smpp.unbind_timeout_s,
+        max_pdu_octets=smpp.max_pdu_octets,
+    )
+
+
+def _link_part(config: UpstreamConfig) -> tuple[object, ...]:
+    """What a change of makes the links bind anew."""
+    return (
+        config.host,
+        config.port,
+        config.system_id,
+        config.password,
+        config.system_type,
+        config.bind,
+        config.links,
+        config.window,
+        config.enquire_link_s,
+        config.response_timeout_s,
+        config.reconnect,
+        config.simulated,
+    )

@@ -1,0 +1,157 @@
+"""What waits for one upstream or one account: lanes by priority, a bounded head in memory, the rest in the store.
+
+Order holds within a lane: while a lane has messages on disk that are due, new ones go behind them. An outbox whose
+reader is away (`offline`) keeps nothing new in memory: after a restart, and for the reader's return, it is on disk.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Protocol
+
+from domain.message import Message
+
+_id = attrgetter('id')
+PRIORITIES = 5  # SMPP 5.0 section 4.7.14; 3.4 uses 0 to 3
+
+
+class Shelf(Protocol):
+    """Where an outbox puts what it does not hold in memory."""
+
+    def put(self, outbox: 'Outbox', message: Message, due_at: int) -> None:
+        """Take a message to disk; `due_at` 0 means at the end of its lane."""
+
+    def left(self, message: Message) -> None:
+        """Know that memory no longer holds a message that is on disk."""
+
+    def want(self, outbox: 'Outbox') -> None:
+        """Bring the head of what is on disk back, when the shelf gets to it."""
+
+
+class Lane:
+    """The messages of one priority."""
+
+    __slots__ = ('cursor', 'deferred', 'head', 'on_disk')
+
+    def __init__(self) -> None:
+        self.head: deque[Message] = deque()
+        self.on_disk = 0  # due, behind the head
+        self.deferred = 0  # on disk for a later time
+        self.cursor = (0, 0)  # (due_at, seq) of the last one read from disk
+
+
+class Outbox:
+    """Messages on their way out, highest priority first."""
+
+    def __init__(self, name: str, capacity: int, shelf: Shelf) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.in_memory = 0
+        self.offline = True
+        self.lanes = [Lane() for _ in range(PRIORITIES)]
+        self._shelf = shelf
+
+    @property
+    def on_disk(self) -> int:
+        """Messages on disk, due or not."""
+        return sum(lane.on_disk + lane.deferred for lane in self.lanes)
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting here, in memory and on disk."""
+        return self.in_memory + self.on_disk
+
+    def put(self, message: Message) -> None:
+        """Add a message at the end of its lane."""
+        lane = self.lanes[message.priority]
+        if lane.on_disk or self.offline or self.in_memory >= self.capacity:
+            lane.on_disk += 1
+            self._shelf.put(self, message, 0)
+        else:
+            lane.head.append(message)
+            self.in_memory += 1
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Return messages that were taken but did not leave, ahead of what was accepted after them."""
+        if self.offline:
+            for message in messages:
+                self.put(message)
+            return
+        for message in sorted(messages, key=_id, reverse=True):
+            head = self.lanes[message.priority].head
+            older: list[Message] = []
+            while head and head[0].id < message.id:
+                older.append(head.popleft())
+            head.appendleft(message)
+            head.extendleft(reversed(older))
+            self.in_memory += 1
+
+    def defer(self, message: Message, due_at: int) -> None:
+        """Let a message wait on disk until `due_at` (Unix milliseconds)."""
+        self.lanes[message.priority].deferred += 1
+        self._shelf.put(self, message, due_at)
+
+    def take(self, count: int) -> list[Message]:
+        """Take up to `count` messages, highest priority first."""
+        taken: list[Message] = []
+        for lane in reversed(self.lanes):
+            head = lane.head
+            if head:
+                wanted = count - len(taken)
+                if len(head) <= wanted:
+                    taken.extend(head)
+                    head.clear()
+                else:
+                    taken.extend(head.popleft() for _ in range(wanted))
+                    break
+        self.in_memory -= len(taken)
+        if self.in_memory * 2 < self.capacity:
+            self.refill()
+        return taken
+
+    def refill(self) -> None:
+        """Ask for what is due on disk, if anything is and somebody reads."""
+        if not self.offline:
+            for lane in self.lanes:
+                if lane.on_disk:
+                    self._shelf.want(self)
+                    return
+
+    def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
+        """Take in messages that were read from disk, in their order."""
+        lane.head.extend(messages)
+        self.in_memory += len(messages)
+
+    def go_online(self) -> None:
+        """Somebody reads again."""
+        self.offline = False
+        self.refill()
+
+    def go_offline(self) -> list[Message]:
+        """Nobody reads: empty the memory; return what was there and has no row on disk, for another outbox or the disk.
+
+        What was read from disk is forgotten here and read again on return.
+        """
+        self.offline = True
+        mine: list[Message] = []
+        for lane in self.lanes:
+            for message in lane.head:
+                if message.stored_wait:
+                    lane.on_disk += 1
+                    self._shelf.left(message)
+                else:
+                    mine.append(message)
+            lane.cursor = (0, 0)
+            lane.head.clear()
+        self.in_memory = 0
+        return mine
+
+    def remove_expired(self, now_ms: int) -> list[Message]:
+        """Take out of memory what ran out of time."""
+        expired: list[Message] = []
+        for lane in self.lanes:
+            if any(message.expires_at <= now_ms for message in lane.head):
+                expired.extend(message for message in lane.head if message.expires_at <= now_ms)
+                lane.head = deque(message for message in lane.head if message.expires_at > now_ms)
+        self.in_memory -= len(expired)
+        return expired

@@ -1,0 +1,87 @@
+"""What a start takes up: everything unfinished that the node before left, however it ended.
+
+Messages below the low-water mark are on disk in their outboxes, or wait for nothing but a receipt, which finds them in
+the store. Those above it are read page by page: without a committed answer of the operator they go to their outbox
+again, marked as possibly repeated; with a receipt due they go to their account. A bounded number of rows, since memory
+held them before.
+"""
+
+import structlog
+
+from domain.errors import Refused
+from domain.ids import accepted_at_ms
+from domain.message import Kind, Message, Notice
+from pdu.pdus import SubmitSm
+from pdu.receipt_text import MessageState
+from smsc.clock import wall_ms
+from smsc.core import Core
+from smsc.ingress import dispatch, set_times
+
+log = structlog.get_logger()
+PAGE = 5_000
+
+
+async def recover(core: Core, last_id: int) -> None:
+    """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
+    await _count_disk(core)
+    above = await core.store.low_water() - 1
+    messages = sent = 0
+    while page := await core.store.unfinished(above, last_id, PAGE):
+        above = page[-1][0].id
+        unsent = [message for message, was_sent in page if _is_unsent(message) and not was_sent]
+        if unsent:
+            for message in unsent:
+                message.repeated = True
+            await core.store.mark_repeated(unsent)
+        for message, was_sent in page:
+            sent += was_sent
+            _take_up(core, message, was_sent)
+        messages += len(page)
+        await core.shelf.drain()
+        log.info('recovery.progress', messages=messages)
+    await core.finishing.drain()
+    if messages:
+        log.info('recovery.done', messages=messages, with_operator=sent)
+
+
+async def _count_disk(core: Core) -> None:
+    for depth in await core.store.count_waiting(wall_ms()):
+        outbox = core.outbox(depth.outbox)
+        if outbox is None:
+            log.warning('recovery.no_upstream', outbox=depth.outbox, messages=depth.messages)
+            continue
+        lane = outbox.lanes[depth.priority]
+        lane.on_disk += depth.due
+        lane.deferred += depth.messages - depth.due
+        if depth.outbox.startswith('upstream '):
+            core.account(depth.account).waiting += depth.messages
+
+
+def _is_unsent(message: Message) -> bool:
+    return message.kind == Kind.MT and message.state == MessageState.ENROUTE
+
+
+def _take_up(core: Core, message: Message, was_sent: bool) -> None:
+    if message.notice == Notice.DUE or message.kind == Kind.MO:
+        core.live[message.id] = message
+        core.account(message.account).feed.outbox.put(message)
+    elif not was_sent:
+        core.live[message.id] = message
+        core.account(message.account).waiting += 1
+        message.counted = True
+        decide_again(core, message)
+        dispatch(core, message)
+
+
+def decide_again(core: Core, message: Message) -> None:
+    """Give a message that was read from the store the route of today's configuration, and its times."""
+    pdu = message.pdu
+    assert isinstance(pdu, SubmitSm)
+    if pdu.schedule_delivery_time:
+        expires_at = message.expires_at
+        try:
+            set_times(message, accepted_at_ms(message.id))
+        except Refused as refusal:
+            log.warning('recovery.times', message_id=message.id, reason=refusal.text)
+        message.expires_at = expires_at
+    core.decide(message)

@@ -1,0 +1,179 @@
+"""The server process: load, start, serve, drain, stop. What `smsc run` runs.
+
+Signals: SIGTERM and SIGINT drain and end, a second one ends at once; SIGHUP reloads the configuration. Errors before
+the node is ready end the process with a message that says what to do; nothing is left behind but the data folder.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from perf.operator import Operator, OperatorSettings
+from smsc import config as configurations
+from smsc.clock import wall_ms
+from smsc.config.schema import Configuration, StoreConfig
+from smsc.control import ControlError, ControlServer
+from smsc.http import HttpServer, application
+from smsc.metrics import Collector
+from smsc.node import Node
+from smsc.status import Statuses
+from storage import embedded
+from storage.store import Store
+
+log = structlog.get_logger()
+SAMPLE_S = 1.0
+GC_THRESHOLDS = (50_000, 20, 50)
+
+
+class ServerError(Exception):
+    """The server cannot start; the text says why and what to do."""
+
+
+class Server:
+    """One process: a node, its store, its HTTP port and its control socket."""
+
+    def __init__(self, path: Path, configuration: Configuration) -> None:
+        self.path = path
+        self.configuration = configuration
+        self.node: Node | None = None
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._reloading = asyncio.Lock()
+        self._operators: list[Operator] = []
+
+    async def run(self) -> None:
+        """Serve until a signal says stop. Raises ServerError, or what the store and the sockets raise at start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._handle_stop_signal)
+        reloads: set[asyncio.Task[Any]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._handle_reload_signal(reloads))
+        gc.set_threshold(*GC_THRESHOLDS)
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            gc.collect()
+            gc.freeze()
+            self._ready = True
+            await self._stop.wait()
+            self._ready = False
+        await asyncio.gather(*reloads, return_exceptions=True)
+        log.info('server.stopped')
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Bring everything up in order; `stack` takes it down in the reverse order."""
+        configuration = self.configuration
+        data = configuration.data
+        arguments = await connect_arguments(configuration, stack)
+        store = Store(arguments, configuration.node)
+        stack.push_async_callback(store.close)
+        await store.open(wall_ms())
+        await self._start_operators(configuration, stack)
+        node = self.node = Node(configuration, store, await store.last_id())
+        statuses = Statuses(node)
+        http = HttpServer(
+            application(Collector(node), self._not_ready),
+            configuration.http.listen.host,
+            configuration.http.listen.port,
+        )
+        await http.start()
+        stack.push_async_callback(http.stop)
+        control = ControlServer(data, {'status': self._status(statuses), 'reload': self._handle_reload})
+        data.mkdir(parents=True, exist_ok=True)
+        await control.start()
+        stack.push_async_callback(control.stop)
+        await node.start()
+        stack.push_async_callback(node.stop)
+        sampling = asyncio.create_task(_sample(statuses), name='sample')
+        stack.push_async_callback(_end, sampling)
+
+    async def _start_operators(self, configuration: Configuration, stack: AsyncExitStack) -> None:
+        """Start the simulated operators that the configuration asks for."""
+        for upstream in configuration.upstreams.values():
+            if upstream.simulated is None:
+                continue
+            settings = msgspec.convert(msgspec.structs.asdict(upstream.simulated), OperatorSettings)
+            operator = Operator(settings)
+            await operator.start(upstream.host, upstream.port)
+            stack.push_async_callback(operator.stop)
+            log.info('simulator.started', upstream=upstream.name, listen=f'{upstream.host}:{upstream.port}')
+
+    def _not_ready(self) -> str:
+        if not self._ready or self.node is None:
+            return 'starting or stopping'
+        return '' if self.node.core.store.health.available else 'the store is away'
+
+    def _handle_stop_signal(self) -> None:
+        if self._stop.is_set():
+            os._exit(1)
+        self._stop.set()
+
+    def _handle_reload_signal(self, reloads: set[asyncio.Task[Any]]) -> None:
+        task = asyncio.create_task(self._reload_by_signal(), name='reload')
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    async def _reload_by_signal(self) -> None:
+        try:
+            await self.reload()
+        except ControlError as error:
+            log.error('configuration.refused', reason=str(error))
+
+    def _status(self, statuses: Statuses) -> Any:
+        async def handle(request: dict[str, Any]) -> Any:
+            return statuses.snapshot()
+
+        return handle
+
+    async def _handle_reload(self, request: dict[str, Any]) -> Any:
+        return await self.reload(bool(request.get('dry_run')))
+
+    async def reload(self, dry_run: bool = False) -> list[str]:
+        """Load, check and swap the configuration in; return what changes. Raises ControlError, changing nothing."""
+        async with self._reloading:
+            if self.node is None or not self._ready:
+                raise ControlError('the server is starting or stopping; try again')
+            try:
+                configuration = await asyncio.to_thread(configurations.load, self.path)
+            except configurations.ConfigurationError as error:
+                raise ControlError(f'nothing was changed:\n{error}') from error
+            changes = configurations.diff(self.configuration, configuration)
+            if not dry_run:
+                kept = configurations.keep_fixed(self.configuration, configuration)
+                await self.node.reload(kept)
+                self.configuration = kept
+            return changes
+
+
+async def connect_arguments(configuration: Configuration, stack: AsyncExitStack, own: bool = True) -> dict[str, Any]:
+    """Return asyncpg's arguments for the configured store, starting the private PostgreSQL if that is it.
+
+    With `own` False the private server is only used if it runs, or started for as long as `stack` lives.
+    """
+    store: StoreConfig = configuration.store
+    if store.postgres:
+        return {'dsn': store.postgres}
+    if not own and (running := await embedded.attach(configuration.data)) is not None:
+        return dict(running.connect_arguments)
+    postgres = await embedded.start(configuration.data)
+    stack.push_async_callback(postgres.stop)
+    watching = asyncio.create_task(postgres.keep_running(), name='postgres')
+    stack.push_async_callback(_end, watching)
+    return dict(postgres.connect_arguments)
+
+
+async def _sample(statuses: Statuses) -> None:
+    while True:
+        statuses.sample()
+        await asyncio.sleep(SAMPLE_S)
+
+
+async def _end(task: 'asyncio.Task[None]') -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,141 @@
+"""What is done on a clock: timers of sessions, outboxes without readers, what ran out of time, partitions, the low-
+water mark. Costs nothing per message.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import structlog
+
+from domain.errors import StoreUnavailable
+from domain.ids import first_id
+from pdu.receipt_text import MessageState
+from smsc.clock import wall_ms
+from smsc.core import HOUR_MS
+from smsc.ingress import dispatch
+from smsc.outbox import Outbox
+
+if TYPE_CHECKING:
+    from smsc.feed import Feed
+    from smsc.node import Node
+
+log = structlog.get_logger()
+
+TICK_S = 0.5
+UPSTREAM_OFFLINE_S = 1.0  # how long messages wait in memory for a link to return before they go elsewhere
+ACCOUNT_OFFLINE_S = 5.0
+SWEEP_S = 10.0
+LOW_WATER_S = 1.0
+PARTITIONS_S = 600.0
+OVERDUE_S = 300.0
+OVERDUE_PAGE = 1_000
+
+
+class Upkeep:
+    """The clockwork of one node."""
+
+    def __init__(self, node: 'Node') -> None:
+        self._node = node
+        self._core = node.core
+        self._low_water = 0
+        self._sweep_at = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin, in tasks of its own."""
+        self._tasks = [
+            asyncio.create_task(self._every(TICK_S, self._tick), name='tick'),
+            asyncio.create_task(self._every(LOW_WATER_S, self.save_low_water), name='low water'),
+            asyncio.create_task(self._every(PARTITIONS_S, self._keep_partitions), name='partitions'),
+            asyncio.create_task(self._every(OVERDUE_S, self._end_overdue), name='overdue'),
+        ]
+
+    async def stop(self) -> None:
+        """End the tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                log.warning('upkeep.later', reason=str(error))
+            except Exception:
+                log.exception('upkeep.error')
+            await asyncio.sleep(seconds)
+
+    async def _tick(self) -> None:
+        self.tick()
+
+    def tick(self) -> None:
+        """Let sessions and outboxes do what is due."""
+        core, now = self._core, self._core.loop.time()
+        self._node.listener.tick(now)
+        for upstream in core.upstreams.values():
+            upstream.tick(now)
+            self._tick_outbox(upstream.feed.outbox)
+            if self._reader_is_away(upstream.feed, now, UPSTREAM_OFFLINE_S):
+                for message in upstream.feed.outbox.go_offline():
+                    dispatch(core, message)
+            upstream.feed.pump()
+        for account in core.accounts.values():
+            self._tick_outbox(account.feed.outbox)
+            if self._reader_is_away(account.feed, now, ACCOUNT_OFFLINE_S):
+                for message in account.feed.outbox.go_offline():
+                    account.feed.outbox.put(message)
+            account.feed.pump()
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_S
+            core.shelf.sweep()
+            core.shelf.recount([feed.outbox for feed in self._feeds()])
+        self._node.ingress.resume()
+
+    def _feeds(self) -> 'Iterator[Feed]':
+        for upstream in self._core.upstreams.values():
+            yield upstream.feed
+        for account in self._core.accounts.values():
+            yield account.feed
+
+    def _tick_outbox(self, outbox: Outbox) -> None:
+        if outbox.offline:
+            return
+        if any(lane.deferred or lane.on_disk for lane in outbox.lanes):
+            self._core.shelf.want(outbox)
+        if outbox.in_memory and outbox.name.startswith('upstream '):
+            for message in outbox.remove_expired(wall_ms()):
+                self._core.expire(message)
+
+    @staticmethod
+    def _reader_is_away(feed: 'Feed', now: float, after_s: float) -> bool:
+        return not feed.outbox.offline and not feed.online and now - feed.idle_since > after_s
+
+    async def save_low_water(self) -> None:
+        """Commit the id below which a restart need not look: the first that only memory knows of."""
+        core = self._core
+        low_water = next(iter(core.live), core.ids.last)
+        if low_water != self._low_water:
+            await core.store.set_low_water(low_water)
+            self._low_water = low_water
+
+    async def _keep_partitions(self) -> None:
+        core = self._core
+        dropped = await core.store.keep_partitions(wall_ms(), core.configuration.retention.messages_d)
+        if dropped:
+            log.info('store.dropped', days=dropped)
+
+    async def _end_overdue(self) -> None:
+        """End messages whose receipt has not come long after their validity: their state stays unknown for good."""
+        core = self._core
+        timeout_h = max((u.config.receipt_timeout_h for u in core.upstreams.values()), default=72)
+        expired_before = wall_ms() - timeout_h * HOUR_MS
+        below = first_id(expired_before)
+        from_id = 0
+        while page := await core.store.overdue(from_id, below, expired_before, OVERDUE_PAGE):
+            for message in page:
+                core.finish(core.live.get(message.id, message), MessageState.UNKNOWN)
+            from_id = page[-1].id + 1
+            await core.finishing.drain()
+            await core.shelf.drain()

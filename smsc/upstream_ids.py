@@ -1,0 +1,32 @@
+"""The forms in which an operator writes its message_ids, brought to one (wire.md F13).
+
+An operator may answer submit_sm with a decimal id and send the receipt with the same number in hexadecimal. With forms
+configured, both become the number; without, ids are compared as text, whatever their case, padding or leading zeros.
+"""
+
+from collections.abc import Callable
+
+Canonical = Callable[[bytes], str]
+
+
+def canonical(form: str | None) -> Canonical:
+    """Return what brings ids of a form (`decimal`, `hex`, or None for text) to the one that is stored and compared.
+
+    An id that is not of its form is taken as text, so that nothing an operator sends can fail here.
+    """
+    if form == 'decimal':
+        return lambda octets: _number(octets, 10)
+    if form == 'hex':
+        return lambda octets: _number(octets, 16)
+    return _text
+
+
+def _text(octets: bytes) -> str:
+    return octets.strip(b' \0').lstrip(b'0').lower().decode('latin-1')
+
+
+def _number(octets: bytes, base: int) -> str:
+    try:
+        return str(int(octets.strip(b' \0'), base))
+    except ValueError:
+        return _text(octets)
