@@ -108,13 +108,23 @@ class Bench:
             self.write_configuration()
             await self.start_operator()
             await self.start_server()
-        except BaseException:
-            await self.close()
+        except BaseException as error:
+            await self._close_after(error)
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+    async def __aexit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            await self.close()
+        else:
+            await self._close_after(error)
+
+    async def _close_after(self, error: BaseException) -> None:
+        """Ends what runs; what goes wrong then must not hide the error that came first."""
+        try:
+            await self.close()
+        except BenchError as later:
+            error.add_note(str(later))
 
     async def close(self) -> None:
         """Ends what runs, by force if need be, and removes a temporary folder."""
@@ -223,8 +233,13 @@ class Bench:
         """A meter of the processes as they are now."""
         return Meter(_running(self.server, 'server').pid, _running(self.operator, 'operator').pid)
 
+    async def run(self, load: Load) -> LoadResult:
+        """Runs a load to its end; raises BenchError when the server parted from it before all was submitted."""
+        await load.run()
+        return self._whole(load)
+
     async def measure(self, load: Load) -> Figures:
-        """Runs a load and meters all processes from its first submit to its last receipt."""
+        """As `run`, and meters all processes from the first submit to the last receipt."""
         try:
             await load.bind()
             meter = self.meter()
@@ -232,7 +247,16 @@ class Bench:
             spent = meter.spent(load.ledger.submitted)
         finally:
             await load.stop()
-        return Figures(load.ledger.result(), spent)
+        return Figures(self._whole(load), spent)
+
+    def _whole(self, load: Load) -> LoadResult:
+        result, server = load.ledger.result(), _running(self.server, 'server')
+        if result.submitted == load.settings.messages:
+            return result
+        raise BenchError(
+            f'the load submitted {result.submitted} messages of {load.settings.messages} and saw {result.disconnects}'
+            f' disconnects; the end of {server.log}:\n{server.tail()}'
+        )
 
     async def settle(self) -> Settlement:
         """Ends the operator, and compares its ledger with those of the loads."""

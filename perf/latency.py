@@ -31,15 +31,15 @@ class Report(msgspec.Struct, frozen=True):
 async def run(arguments: argparse.Namespace) -> Report:
     """Capacity, then the two rates, on one bench."""
     async with Bench(BenchSettings(links=arguments.links)) as bench:
-        await bench.load(messages=_WARM_UP).run()
+        await bench.run(bench.load(messages=_WARM_UP))
         capacity_per_s = arguments.capacity
         if not capacity_per_s:
-            capacity_per_s = (await bench.load(messages=arguments.messages).run()).rate_per_s
+            capacity_per_s = (await bench.run(bench.load(messages=arguments.messages))).rate_per_s
             tell(f'capacity {capacity_per_s:,.0f}/s')
-        half = await bench.load(
-            messages=int(capacity_per_s / 2 * arguments.seconds), rate_per_s=capacity_per_s / 2
-        ).run()
-        slow = await bench.load(messages=int(_SLOW_PER_S * arguments.seconds), rate_per_s=_SLOW_PER_S).run()
+        half = await bench.run(
+            bench.load(messages=int(capacity_per_s / 2 * arguments.seconds), rate_per_s=capacity_per_s / 2)
+        )
+        slow = await bench.run(bench.load(messages=int(_SLOW_PER_S * arguments.seconds), rate_per_s=_SLOW_PER_S))
         return Report(capacity_per_s, half, slow)
 
 

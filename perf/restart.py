@@ -39,7 +39,7 @@ async def run(arguments: argparse.Namespace) -> Report:
     """Fills the store, then stops, kills and starts."""
     report = Report(arguments.messages, [], [], [])
     async with Bench(BenchSettings()) as bench:
-        await bench.load(messages=arguments.messages).run()
+        await bench.run(bench.load(messages=arguments.messages))
         tell(f'the store has {arguments.messages:,} messages')
         for _ in range(arguments.times):
             stopping_at = time.monotonic()

@@ -68,7 +68,7 @@ async def run_once(arguments: argparse.Namespace) -> Run:
         bench.wrapper = (sys.executable, '-m', 'cProfile', '-o', arguments.profile, '-m')
     async with bench:
         if arguments.warm_up:
-            await bench.load(messages=arguments.warm_up).run()
+            await bench.run(bench.load(messages=arguments.warm_up))
         load = bench.load(messages=arguments.messages, rate_per_s=arguments.rate, ucs2_percent=arguments.ucs2_percent)
         figures = await bench.measure(load)
         prototype = await beside(bench, arguments) if arguments.beside else None

@@ -130,8 +130,8 @@ class RouteTable:
             rules = self._rules_of_digits(account, destination[:INDEX_DIGITS], rules)
         for compiled in rules:
             if (
-                _all_match(compiled.destination, destination)
-                and _all_match(compiled.source_addr, source_addr)
+                (not compiled.destination or _all_match(compiled.destination, destination))
+                and (not compiled.source_addr or _all_match(compiled.source_addr, source_addr))
                 and (not compiled.text or _all_match(compiled.text, text()))
             ):
                 return compiled.decision if compiled.split is None else compiled.split.next()

@@ -94,7 +94,7 @@ class Session:
         self._sequence_number = 0
         self._receivable = RECEIVABLE[role, State.OPEN]
         self._opened_at = self._last_received = self._last_message = now
-        self._partial_since = 0.0
+        self._partial_since: float | None = None
         self._unbinding_since = 0.0
         self._unbind_request: Unbind | None = None
         self._enquiring = False
@@ -107,7 +107,8 @@ class Session:
         requests: list[Pdu] = []
         responses: list[tuple[Any, Pdu]] = []
         pending = self.window.pending
-        for pdu in self._reader.feed(octets):
+        pdus = self._reader.feed(octets)
+        for pdu in pdus:
             command_id = pdu.command_id
             if command_id & RESPONSE:
                 self._match(pdu, pending.pop(pdu.sequence_number, None), responses)
@@ -122,7 +123,10 @@ class Session:
                 self._handle_other(pdu, now, requests, responses)
         if requests or responses:
             self._last_message = now
-        self._partial_since = (self._partial_since or now) if self._reader.pending else 0.0
+        if not self._reader.pending:
+            self._partial_since = None
+        elif pdus or self._partial_since is None:  # another PDU has begun
+            self._partial_since = now
         return Received(requests, responses)
 
     def _match(self, pdu: Pdu, context: Any, responses: list[tuple[Any, Pdu]]) -> None:
@@ -143,7 +147,8 @@ class Session:
             self._handle_bind_response(pdu)
 
     def _handle_bind_response(self, pdu: Pdu) -> None:
-        assert self.bind is not None
+        if self.state is not State.BINDING or self.bind is None:  # it came after the end
+            return
         self.bind_status = pdu.command_status
         if pdu.command_status or not isinstance(pdu, BindResp):
             self.bind_status = pdu.command_status or int(CommandStatus.ESME_RBINDFAIL)
@@ -202,7 +207,9 @@ class Session:
 
     def _handle_unbind(self, pdu: Unbind, now: float) -> None:
         if self.state not in BOUND:
-            self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
+            crossing = Own.UNBIND in self.window.pending.values()  # both sides asked at the same time
+            status = CommandStatus.ESME_ROK if crossing else CommandStatus.ESME_RINVBNDSTS
+            self._answer(pdu.command_id, pdu.sequence_number, status)
             return
         self._unbind_request = pdu
         self._unbinding_since = now
@@ -255,13 +262,17 @@ class Session:
         self.request(bind, Own.BIND)
 
     def request(self, pdu: Pdu, context: Any) -> None:
-        """Send a request; its response comes back beside `context`. The caller has reserved a slot of the window."""
+        """Send a request; its response comes back beside `context`. The caller has reserved a slot of the window.
+
+        Raises PduError when a parameter has no wire form; then nothing is sent and nothing outstanding.
+        """
         sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
         while sequence_number in self.window.pending:
             sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
         pdu.sequence_number = sequence_number
+        octets = encoders[pdu.__class__](pdu)
         self.window.add(sequence_number, context)
-        self._out.append(encoders[pdu.__class__](pdu))
+        self._out.append(octets)
 
     def respond(self, response: Pdu) -> None:
         """Send the response to one request that `receive` gave out."""
@@ -327,7 +338,7 @@ class Session:
             self.end('unbind')
         elif self.state is State.OPEN and settings.session_init_s and now - self._opened_at > settings.session_init_s:
             self.end('no bind in time')
-        if self._partial_since and now - self._partial_since > settings.pdu_read_s:
+        if self._partial_since is not None and now - self._partial_since > settings.pdu_read_s:
             self.end('PDU not finished in time')
         return expired
 

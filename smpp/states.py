@@ -45,7 +45,6 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.BINDING, Event.BOUND_TX): State.BOUND_TX,
     (State.BINDING, Event.BOUND_RX): State.BOUND_RX,
     (State.BINDING, Event.BOUND_TRX): State.BOUND_TRX,
-    (State.BINDING, Event.UNBIND_BEGUN): State.UNBINDING,
     (State.BOUND_TX, Event.UNBIND_BEGUN): State.UNBINDING,
     (State.BOUND_RX, Event.UNBIND_BEGUN): State.UNBINDING,
     (State.BOUND_TRX, Event.UNBIND_BEGUN): State.UNBINDING,

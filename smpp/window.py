@@ -14,14 +14,15 @@ SPAN_S = 1.0
 class Window:
     """Slots for `size` outstanding requests, and the requests by sequence_number in the order they were sent."""
 
-    __slots__ = ('_first', '_last', '_spans', 'pending', 'reserved', 'size')
+    __slots__ = ('_before_wrap', '_first', '_last', '_spans', 'pending', 'reserved', 'size')
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.reserved = 0
         self.pending: dict[int, Any] = {}
         self._spans: deque[tuple[float, int, int]] = deque()  # (deadline, first, last sequence_number), oldest first
-        self._first = self._last = 0
+        self._first = self._last = 0  # added since the last mark_sent
+        self._before_wrap: tuple[int, int] | None = None  # and before them, when the numbers wrapped meanwhile
 
     @property
     def free(self) -> int:
@@ -46,7 +47,7 @@ class Window:
         if not self._first:
             self._first = sequence_number
         elif sequence_number < self._last:  # wrapped: a span never crosses the wrap
-            self._spans.append((self._spans[-1][0] if self._spans else 0.0, self._first, self._last))
+            self._before_wrap = self._first, self._last
             self._first = sequence_number
         self._last = sequence_number
 
@@ -60,6 +61,9 @@ class Window:
             return
         self._first = 0
         spans = self._spans
+        if self._before_wrap is not None:
+            spans.append((deadline + SPAN_S, *self._before_wrap))
+            self._before_wrap = None
         if spans and deadline <= spans[-1][0] and first > spans[-1][2]:
             spans[-1] = (spans[-1][0], spans[-1][1], self._last)
         else:
@@ -87,4 +91,5 @@ class Window:
         self.pending.clear()
         self._spans.clear()
         self._first = self._last = 0
+        self._before_wrap = None
         return lost

@@ -54,7 +54,7 @@ class Account:
         self.given_up = 0
         self.rate = Rate(0, 0, core.loop.time())
         outbox = Outbox(f'account {name}', core.configuration.queues.memory, core.shelf)
-        self.feed = Feed(outbox, RECEIVING, self._send, core.loop)
+        self.feed = Feed(outbox, RECEIVING, self._send, core.loop, core.readers)
         self.configure(config)
 
     def configure(self, config: AccountConfig | None) -> None:
@@ -67,11 +67,12 @@ class Account:
 
     def _send(self, connection: Connection, message: Message, now_ms: int) -> bool:
         """Put a receipt or an MO message into a session; False when its time has run out or it has no wire form."""
-        if self.core.keep_until(message) <= now_ms:
+        is_receipt = message.kind == Kind.MT
+        if (message.done_at + self.keep_ms if is_receipt else message.expires_at) <= now_ms:
             self.give_up(message)
             return False
         try:
-            if message.kind == Kind.MT:
+            if is_receipt:
                 connection.session.request(receipt(message, self.config), message)
             else:
                 connection.session.request(mo_message(message), message)
@@ -83,12 +84,15 @@ class Account:
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:
         """Take an ESME's deliver_sm_resp in."""
         freed = 0
+        closing = self.core.closing.items
         for message, pdu in responses:
             status = pdu.command_status
             self.delivered[status] += 1
             if not status:
                 message.notice = Notice.ACKNOWLEDGED
-                self._close(connection, message)
+                if message.kind == Kind.MO:
+                    message.state = MessageState.DELIVERED
+                closing.append((connection, message))
             elif status in TEMPORARY:
                 freed += 1
                 self._again_later(message)
@@ -96,23 +100,18 @@ class Account:
                 self._refused(connection, message, status)
         self.core.closing.kick()
         if freed:
-            self.feed.release({connection: freed})
+            self.core.release({connection: freed})
 
     def handle_unanswered(self, connection: Connection, messages: list[Message]) -> None:
         """These got no response: they go to the next session, or to the same again."""
         self.feed.outbox.put_back(messages)
-        self.feed.release({connection: len(messages)})
+        self.core.release({connection: len(messages)})
 
     def give_up(self, message: Message) -> None:
         """Stop trying to deliver a receipt or an MO message."""
         self.given_up += 1
         self._refused(None, message, 0)
         self.core.closing.kick()
-
-    def _close(self, connection: Connection | None, message: Message) -> None:
-        if message.kind == Kind.MO:
-            message.state = MessageState.DELIVERED
-        self.core.closing.items.append((connection, message))
 
     def _refused(self, connection: Connection | None, message: Message, status: int) -> None:
         message.notice = Notice.GIVEN_UP

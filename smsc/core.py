@@ -18,6 +18,7 @@ from routing.table import RouteTable
 from smpp.aio.connection import Connection
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration
+from smsc.feed import Feed
 from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
 from smsc.stage import Stage
@@ -42,6 +43,7 @@ class Core:
         self.store = store
         self.ids = ids
         self.live: dict[int, Message] = {}
+        self.readers: dict[Connection, Feed] = {}
         self.accounts: dict[str, Account] = {}
         self.upstreams: dict[str, Upstream] = {}
         self.finals: dict[int, int] = defaultdict(int)
@@ -113,8 +115,10 @@ class Core:
         outcome = Outcome(message, state, error, self._notice(message, state))
         outcome.source = source
         if message.id in self.live:
-            self.finishing.items.append(outcome)
-            self.finishing.kick()
+            stage = self.finishing
+            stage.items.append(outcome)
+            if len(stage.items) == 1:
+                stage.kick()
         else:
             self.shelf.finish_late([outcome])
 
@@ -166,6 +170,7 @@ class Core:
         """Outcomes are committed: answer the operators, and let the ESMEs know. `changed` were not final before."""
         accounts: dict[str, None] = {}
         sources = set()
+        live, all_accounts = self.live, self.accounts
         for outcome in outcomes:
             message = outcome.message
             if outcome.source is not None:
@@ -180,10 +185,11 @@ class Core:
             message.state, message.done_at, message.notice = outcome.state, outcome.done_at, outcome.notice
             self.finals[outcome.state] += 1
             if outcome.notice != Notice.DUE:
-                self.live.pop(message.id, None)
-            elif message.id in self.live:
+                live.pop(message.id, None)
+            elif message.id in live:
                 message.stored_wait = False
-                self.account(message.account).feed.outbox.put(message)
+                account = all_accounts.get(message.account) or self.account(message.account)
+                account.feed.outbox.put(message)
             accounts[message.account] = None
         for connection in sources:
             connection.flush()
@@ -203,7 +209,7 @@ class Core:
 
     def _handle_closed(self, items: list[tuple[Connection | None, Message]], _: None) -> None:
         """Receipts and MO messages are done with: free the slots they held."""
-        slots: dict[str, dict[Connection, int]] = {}
+        slots: dict[Connection, int] = {}
         for connection, message in items:
             self.live.pop(message.id, None)
             if message.stored_wait:
@@ -211,10 +217,19 @@ class Core:
             if message.kind == Kind.MO:
                 self.finals[message.state] += 1
             if connection is not None:
-                of_account = slots.setdefault(message.account, defaultdict(int))
-                of_account[connection] += 1
-        for name, of_account in slots.items():
-            self.account(name).feed.release(of_account)
+                slots[connection] = slots.get(connection, 0) + 1
+        self.release(slots)
+
+    def release(self, slots: dict[Connection, int]) -> None:
+        """Give slots of windows back whose messages are done with; whoever feeds those connections goes on."""
+        feeds: dict[Feed, None] = {}
+        for connection, count in slots.items():
+            connection.session.window.release(count)
+            feed = self.readers.get(connection)
+            if feed is not None:
+                feeds[feed] = None
+        for feed in feeds:
+            feed.pump()
 
     # The disk
 

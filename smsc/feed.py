@@ -27,13 +27,15 @@ class Feed:
         states: frozenset[State],
         send: Callable[[Connection, Message, int], bool],
         loop: asyncio.AbstractEventLoop,
+        readers: 'dict[Connection, Feed]',
     ) -> None:
-        """`states` are those in which a session may be sent to."""
+        """`states` are those in which a session may be sent to; `readers` tells whose reader a connection is."""
         self.outbox = outbox
         self.connections: list[Connection] = []
         self.rate = Rate(0, 0, loop.time())
         self.paused_until = 0.0
         self.idle_since = loop.time()
+        self._readers = readers
         self._states = states
         self._send = send
         self._loop = loop
@@ -53,12 +55,14 @@ class Feed:
         """A connection is ready to read."""
         if connection.session.state in self._states and connection not in self.connections:
             self.connections.append(connection)
+            self._readers[connection] = self
             self.outbox.go_online()
 
     def remove(self, connection: Connection) -> None:
         """A connection reads no more."""
         if connection in self.connections:
             self.connections.remove(connection)
+            self._readers.pop(connection, None)
             if not self.connections:
                 self.idle_since = self._loop.time()
 
@@ -95,17 +99,12 @@ class Feed:
         for connection in touched:
             connection.flush()
 
-    def release(self, slots: dict[Connection, int]) -> None:
-        """Give slots back whose messages are done with, and go on."""
-        for connection, count in slots.items():
-            connection.session.window.release(count)
-        self.pump()
-
     def close(self) -> None:
         """Send nothing more."""
         if self._timer is not None:
             self._timer.cancel()
-        self.connections.clear()
+        for connection in list(self.connections):
+            self.remove(connection)
 
     def _roomiest(self) -> Connection | None:
         best, most = None, 0

@@ -36,6 +36,7 @@ ALPHANUMERIC_TON = 5
 TONS = frozenset(range(7))  # SMPP 3.4 section 5.2.5
 NPIS = frozenset({0, 1, 3, 4, 6, 8, 9, 10, 14, 18})  # section 5.2.6
 MODE = 0x03  # esm_class bits 1-0: 1 datagram, 2 transaction
+MAX_PRIORITY = 3
 PAUSE_REASON = 'gathering'
 
 
@@ -172,25 +173,29 @@ def check_parameters(pdu: SubmitSm) -> None:
         raise Refused(CommandStatus.ESME_RINVDSTADR, 'destination_addr is not a number')
     if len(destination) > MAX_ADDRESS_DIGITS:
         raise Refused(CommandStatus.ESME_RINVDSTADR, 'destination_addr is too long')
-    if pdu.dest_addr_ton not in TONS:
-        raise Refused(CommandStatus.ESME_RINVDSTTON, 'dest_addr_ton')
-    if pdu.dest_addr_npi not in NPIS:
-        raise Refused(CommandStatus.ESME_RINVDSTNPI, 'dest_addr_npi')
-    if pdu.source_addr_ton not in TONS:
-        raise Refused(CommandStatus.ESME_RINVSRCTON, 'source_addr_ton')
-    if pdu.source_addr_npi not in NPIS:
-        raise Refused(CommandStatus.ESME_RINVSRCNPI, 'source_addr_npi')
+    if pdu.dest_addr_ton not in TONS or pdu.dest_addr_npi not in NPIS:
+        bad_ton = pdu.dest_addr_ton not in TONS
+        raise Refused(CommandStatus.ESME_RINVDSTTON if bad_ton else CommandStatus.ESME_RINVDSTNPI, 'destination')
+    if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:
+        bad_ton = pdu.source_addr_ton not in TONS
+        raise Refused(CommandStatus.ESME_RINVSRCTON if bad_ton else CommandStatus.ESME_RINVSRCNPI, 'source')
     if pdu.source_addr_ton == ALPHANUMERIC_TON and len(pdu.source_addr) > MAX_ALPHANUMERIC:
         raise Refused(CommandStatus.ESME_RINVSRCADR, 'an alphanumeric sender has at most 11 characters')
+    if pdu.esm_class or pdu.priority_flag or pdu.replace_if_present_flag or pdu.sm_default_msg_id or pdu.tlvs:
+        _check_rare_parameters(pdu)
+
+
+def _check_rare_parameters(pdu: SubmitSm) -> None:
+    """Check what most messages leave empty."""
     if pdu.esm_class:
         _check_esm_class(pdu)
-    if pdu.priority_flag > 3:
+    if pdu.priority_flag > MAX_PRIORITY:
         raise Refused(CommandStatus.ESME_RINVPRTFLG, 'priority_flag is 0 to 3')
     if pdu.replace_if_present_flag:
         raise Refused(CommandStatus.ESME_RINVREPFLAG, 'replace_if_present_flag is not supported')
     if pdu.sm_default_msg_id:
         raise Refused(CommandStatus.ESME_RINVDFTMSGID, 'no default messages are configured')
-    if pdu.tlvs and pdu.short_message and find(pdu.tlvs, Tag.MESSAGE_PAYLOAD):
+    if pdu.short_message and find(pdu.tlvs, Tag.MESSAGE_PAYLOAD):
         raise Refused(CommandStatus.ESME_ROPTPARNOTALLWD, 'both short_message and message_payload')
 
 

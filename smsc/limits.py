@@ -26,7 +26,7 @@ class Rate:
         return taken
 
     def change(self, rate_per_s: float, burst: float) -> None:
-        """Go on with another rate; what has been used up stays used up."""
+        """Go on with another rate; what has been used up stays used up. Where there was none, nothing was."""
+        self._tokens = min(self._tokens, burst) if self.rate_per_s else burst
         self.rate_per_s = rate_per_s
         self.burst = burst
-        self._tokens = min(self._tokens, burst)

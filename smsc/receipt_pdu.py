@@ -12,6 +12,7 @@ from smsc.config.schema import AccountConfig
 
 MC_DELIVERY_RECEIPT = 0x04  # esm_class bits 5-2, SMPP 3.4 section 5.2.12
 TEXT_OCTETS = 20
+_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
 MINUTE_MS = 60_000
 _STATE_OCTETS = tuple(bytes([state]) for state in range(256))
 
@@ -40,15 +41,26 @@ def receipt(message: Message, config: AccountConfig | None) -> DeliverSm:
     shown_id = format_message_id(message.id, config)
     state = message.state
     text = b'' if pdu.data_coding else pdu.short_message[:TEXT_OCTETS]
-    return DeliverSm(
-        source_addr_ton=pdu.dest_addr_ton,
-        source_addr_npi=pdu.dest_addr_npi,
-        source_addr=pdu.destination_addr,
-        dest_addr_ton=pdu.source_addr_ton,
-        dest_addr_npi=pdu.source_addr_npi,
-        destination_addr=pdu.source_addr,
-        esm_class=MC_DELIVERY_RECEIPT,
-        short_message=receipt_text.format(
+    return DeliverSm(  # by position: names cost a third of a microsecond
+        0,
+        0,
+        b'',  # service_type
+        pdu.dest_addr_ton,
+        pdu.dest_addr_npi,
+        pdu.destination_addr,
+        pdu.source_addr_ton,
+        pdu.source_addr_npi,
+        pdu.source_addr,
+        MC_DELIVERY_RECEIPT,
+        0,  # protocol_id
+        0,  # priority_flag
+        b'',  # schedule_delivery_time
+        b'',  # validity_period
+        0,  # registered_delivery
+        0,  # replace_if_present_flag
+        0,  # data_coding
+        0,  # sm_default_msg_id
+        receipt_text.format(
             shown_id,
             state,
             _date(accepted_at_ms(message.id) // MINUTE_MS),
@@ -56,7 +68,7 @@ def receipt(message: Message, config: AccountConfig | None) -> DeliverSm:
             b'%03d' % (message.error & 0xFFFF),
             text,
         ),
-        tlvs=((Tag.RECEIPTED_MESSAGE_ID, shown_id + b'\0'), (Tag.MESSAGE_STATE, _STATE_OCTETS[state])),
+        ((_RECEIPTED_MESSAGE_ID, shown_id + b'\0'), (_MESSAGE_STATE, _STATE_OCTETS[state])),
     )
 
 

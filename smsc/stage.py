@@ -87,7 +87,7 @@ class Stage(Generic[Item, Result]):
             while self.items:
                 batch, self.items = self.items, []
                 self._in_flight = len(batch)
-                self.on_room()
+                self._call(self.on_room)
                 started = loop.time()
                 await self._commit_batch(batch)
                 self.busy_s += loop.time() - started

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from domain.message import Message, Notice
-from pdu.pdus import Bind, BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSm, SubmitSmResp
+from pdu.pdus import Bind, BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus, PduError
 from pdu.times import format_relative
@@ -46,7 +46,8 @@ THROTTLE_FIRST_S = 0.1
 THROTTLE_LAST_S = 5.0
 RATE_BURST_S = 0.02  # of the rate, so that any second holds no more than the rate and a fiftieth
 UNBIND_DRAIN_S = 5.0
-REGISTERED_MASK = 0xFC  # the bits of registered_delivery that go through as they are
+RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
+REGISTERED_MASK = 0xFC  # those that go through as they are
 BINDS: dict[str, tuple[type[Bind], ...]] = {
     'transceiver': (BindTransceiver,),
     'transmitter': (BindTransmitter,),
@@ -71,7 +72,7 @@ class Upstream:
         self._receipts = receipts
         self._throttled_s = 0.0
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
-        self.feed = Feed(outbox, TRANSMITTING, self._send, core.loop)
+        self.feed = Feed(outbox, TRANSMITTING, self._send, core.loop, core.readers)
         self.configure(config)
 
     def configure(self, config: UpstreamConfig) -> None:
@@ -146,7 +147,7 @@ class Upstream:
             self.core.expire(message)
             return False
         pdu = message.pdu
-        asked = message.registered_delivery & 3
+        asked = message.registered_delivery & RECEIPT_WANTED
         wanted = 1 if asked or self.config.registered_delivery == 'always' else 0
         pdu.registered_delivery = message.registered_delivery & REGISTERED_MASK | wanted
         if pdu.validity_period or pdu.schedule_delivery_time:
@@ -182,7 +183,7 @@ class Upstream:
             message.upstream_message_id = upstream_message_id
             if message.counted:
                 core.count_sent(message)
-            if pdu_expects_receipt(message.pdu):
+            if message.pdu.registered_delivery & RECEIPT_WANTED:
                 sent[upstream_message_id] = message
                 self._receipts.handle_known(self, upstream_message_id)
             sending.append((connection, self, message))
@@ -206,7 +207,7 @@ class Upstream:
             self.feed.outbox.put_back(throttled)
             self._throttled_s = min(max(THROTTLE_FIRST_S, self._throttled_s * 2), THROTTLE_LAST_S)
             self.feed.pause(self._throttled_s)
-        self.feed.release({connection: len(refused)})
+        self.core.release({connection: len(refused)})
 
     def _try_elsewhere(self, message: Message) -> None:
         """After a temporary error: the next upstream of the route that is up, or a pause when all were tried."""
@@ -266,12 +267,6 @@ class Upstream:
                 self.core.live.pop(message.id, None)
 
 
-def pdu_expects_receipt(pdu: Pdu) -> bool:
-    """Return whether the operator was asked for a receipt."""
-    assert isinstance(pdu, SubmitSm)
-    return bool(pdu.registered_delivery & 3)
-
-
 def _remaining(expires_at: int, now_ms: int) -> bytes:
     """Return what is left of a message's validity as a relative time (wire.md C21)."""
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
@@ -287,7 +282,7 @@ async def commit_sent(core: Core, items: list[Sent]) -> list[Outcome]:
     finished = [
         Outcome(message, MessageState.ACCEPTED, 0, Notice.NONE, now_ms)
         for _, _, message in items
-        if not pdu_expects_receipt(message.pdu)
+        if not message.pdu.registered_delivery & RECEIPT_WANTED
     ]
     await core.store.record_sent([message for _, _, message in items], finished)
     return finished
@@ -295,18 +290,17 @@ async def commit_sent(core: Core, items: list[Sent]) -> list[Outcome]:
 
 def handle_sent(core: Core, items: list[Sent], finished: list[Outcome]) -> None:
     """What operators have taken is committed, or cannot be: free the slots."""
-    slots: dict[Upstream, dict[Connection, int]] = {}
-    for connection, upstream, message in items:
+    slots: dict[Connection, int] = {}
+    for connection, _, message in items:
         if message.stored_wait:
             message.stored_wait = False
             core.shelf.left(message)
-        of_upstream = slots.setdefault(upstream, defaultdict(int))
-        of_upstream[connection] += 1
+        slots[connection] = slots.get(connection, 0) + 1
     for outcome in finished:
         core.finals[MessageState.ACCEPTED] += 1
         core.live.pop(outcome.message.id, None)
-    for upstream, of_upstream in slots.items():
-        upstream.feed.release(of_upstream)
+    core.release(slots)
+    for upstream in core.upstreams.values():
         upstream.trim()
 
 

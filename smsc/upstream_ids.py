@@ -7,6 +7,7 @@ configured, both become the number; without, ids are compared as text, whatever 
 from collections.abc import Callable
 
 Canonical = Callable[[bytes], str]
+ZERO = 0x30
 
 
 def canonical(form: str | None) -> Canonical:
@@ -22,6 +23,8 @@ def canonical(form: str | None) -> Canonical:
 
 
 def _text(octets: bytes) -> str:
+    if octets.isdigit() and octets[0] != ZERO:
+        return octets.decode('ascii')
     return octets.strip(b' \0').lstrip(b'0').lower().decode('latin-1')
 
 

@@ -55,9 +55,10 @@ class LoadSession(PduStream):
     def handle_disconnected(self) -> None:
         self.submits = False
         ledger = self._load.ledger
-        for offset in self.outstanding.values():
-            ledger.lose(offset)
-        self.outstanding.clear()
+        if not self._ending:
+            for offset in self.outstanding.values():
+                ledger.lose(offset)
+            self.outstanding.clear()
         if not self.bound.done():
             self.bound.set_exception(ConnectionResetError('the connection went before the bind was answered'))
         else:

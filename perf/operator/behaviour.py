@@ -30,8 +30,9 @@ _FORMATS = {
 }
 
 # deliver_sm without its header (3.4 section 4.6.1): service_type, both addresses, esm_class 4 that makes it a receipt,
-# nine empty fields, sm_length, text.
-_RECEIPT = b'\0%b%b\4\0\0\0\0\0\0\0\0%c%b'
+# eight empty fields, sm_length, text.
+_RECEIPT = b'\0%b%b\4\0\0\0\0\0\0\0\0%cid:%b%b'
+_RECEIPT_KEY_OCTETS = len(b'id:')
 _ANY, _FAILURE, _SUCCESS = 1, 2, 3
 
 
@@ -46,8 +47,8 @@ class Behaviour:
         self._random = random.Random(settings.seed).random
         self._tokens = settings.rate_per_s
         self._tokens_at = 0.0
-        self._date_until = 0.0
-        self._heads = {MessageState.DELIVERED: b'', MessageState.UNDELIVERABLE: b''}
+        self._delivers_all = not settings.undelivered_percent and settings.receipt_percent >= 100
+        self._delivered = self._undelivered = b''
 
     def decide(self, now: float) -> int:
         """The command_status for a submit_sm that came at `now`, seconds, or SILENT. Asked only when `selective`."""
@@ -81,6 +82,9 @@ class Behaviour:
         `source` and `destination` are the submit's: TON, NPI, address and its NUL. registered_delivery is that of 3.4
         section 5.2.17 with 5.0's success only.
         """
+        if registered_delivery == _ANY and self._delivers_all:
+            message_id, rest = self._receipt_format % number, self._delivered
+            return _RECEIPT % (destination, source, _RECEIPT_KEY_OCTETS + len(message_id) + len(rest), message_id, rest)
         settings = self.settings
         state = MessageState.DELIVERED
         if settings.undelivered_percent and self._random() * 100 < settings.undelivered_percent:
@@ -90,18 +94,17 @@ class Behaviour:
             return None
         if settings.receipt_percent < 100 and self._random() * 100 >= settings.receipt_percent:
             return None
-        text = b'id:%b%b' % (self._receipt_format % number, self._heads[state])
-        return _RECEIPT % (destination, source, len(text), text)
+        message_id = self._receipt_format % number
+        rest = self._delivered if state == MessageState.DELIVERED else self._undelivered
+        return _RECEIPT % (destination, source, _RECEIPT_KEY_OCTETS + len(message_id) + len(rest), message_id, rest)
 
-    def refresh_dates(self, now: float) -> None:
-        """Brings the dates of the receipts to the present minute; to be called before a batch of them."""
-        if now < self._date_until:
-            return
-        self._date_until = now + 1
+    def refresh_dates(self) -> None:
+        """Brings the dates of the receipts to the present minute; to be called once a second."""
         date = receipt_text.format_date(datetime.now(UTC))
-        for state, error in ((MessageState.DELIVERED, b'000'), (MessageState.UNDELIVERABLE, b'001')):
-            whole = receipt_text.format(b'', state, date, date, error)
-            self._heads[state] = whole.removeprefix(b'id:')
+        self._delivered, self._undelivered = (
+            receipt_text.format(b'', state, date, date, error).removeprefix(b'id:')
+            for state, error in ((MessageState.DELIVERED, b'000'), (MessageState.UNDELIVERABLE, b'001'))
+        )
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -39,7 +39,7 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 0
     disconnect_every: Annotated[
         int,
-        Meta(description='cut the connection at each so manieth submit; 0: never'),
+        Meta(description='cut the connection of every Nth message; 0: never'),
     ] = 0
 
     id_style: Annotated[IdStyle, Meta(description='how message_id is written; a second form is that of receipts')] = (

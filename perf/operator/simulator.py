@@ -53,7 +53,7 @@ class Operator:
         self.responses = Delay(settings.response_delay_ms / 1000, lambda due: due[0].send(due[1], due[2]))
         self.retries = Delay(settings.deliver_retry_s, lambda due: due[0].put(due[1]) if due[0] else None)
         self._receipts = Delay(settings.receipt_delay_ms / 1000, lambda due: due[0].put(due[1]))
-        self.behaviour.refresh_dates(self.now())
+        self.behaviour.refresh_dates()
         self._server = await loop.create_server(lambda: Session(self), host, port)
         self._second = loop.call_later(1, self._handle_second)
         bound: int = self._server.sockets[0].getsockname()[1]
@@ -134,7 +134,7 @@ class Operator:
         self._seconds += 1
         period_s = self.settings.enquire_link_s
         enquire = bool(period_s) and self._seconds % max(round(period_s), 1) == 0
-        self.behaviour.refresh_dates(now)
+        self.behaviour.refresh_dates()
         for session in list(self.sessions):
             session.handle_second(now, enquire)
         self._second = asyncio.get_running_loop().call_later(1, self._handle_second)

@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.writable = True
-        self._stuck_since = 0.0
+        if self.session.state is not State.CLOSED:  # of what is left at the end, the time to read all of it is limited
+            self._stuck_since = 0.0
         self.resume_reading('peer does not read')
         try:
             self.owner.handle_state(self)
@@ -136,11 +137,14 @@ class Connection(asyncio.Protocol):
         """Do what is due; called about once a second."""
         session = self.session
         state = session.state
-        expired = session.handle_timer(now)
-        if expired:
-            self.owner.handle_expired(self, expired)
-        if session.state is not state:
-            self.owner.handle_state(self)
+        try:
+            expired = session.handle_timer(now)
+            if expired:
+                self.owner.handle_expired(self, expired)
+            if session.state is not state:
+                self.owner.handle_state(self)
+        except Exception:  # noqa: BLE001 - the root of a connection
+            self._fail()
         if self._stuck_since and now - self._stuck_since > STUCK_WRITER_S:
             session.end('peer reads nothing')
             self.abort()

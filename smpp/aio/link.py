@@ -82,7 +82,11 @@ class Link:
     async def _run(self) -> None:
         failures = 0
         while not self._stopping:
-            was_bound = await self._live()
+            was_bound = False
+            try:
+                was_bound = await self._live()
+            except Exception:
+                log.exception('link.error', link=self.settings.name)
             failures = 1 if was_bound else failures + 1
             await asyncio.sleep(self._delay_s(failures))
 
@@ -106,9 +110,10 @@ class Link:
             self._note_failure(f'cannot connect to {settings.host}:{settings.port}: {error or "timed out"}')
             return False
         self.connection = connection
-        session.begin_bind(self._make_bind())
-        connection.flush()
         try:
+            if session.state is State.OPEN:  # the peer may have closed already
+                session.begin_bind(self._make_bind())
+                connection.flush()
             await connection.closed
         finally:
             self.connection = None

@@ -27,7 +27,7 @@ from storage.embedded.settings import PORT
 
 UPGRADE_TIMEOUT_S = 12 * 3600.0
 
-_SETTINGS = {'synchronous_commit': 'off', 'max_wal_size': '16GB', 'maintenance_work_mem': '256MB', 'autovacuum': 'off'}
+_SETTINGS = {'synchronous_commit': 'off', 'maintenance_work_mem': '256MB', 'autovacuum': 'off'}
 _TABLES = r"""
     select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and n.nspname not like 'pg\_%' and n.nspname <> 'information_schema' order by 1
