@@ -1,8 +1,6 @@
 """The route table: the first rule that matches decides.
 
-Rules are grouped as messages come: by account, as most rules name one, and, for an account with many rules, by the
-first digits of the destination. A look-up scans only the rules that its account and digits can match, in their order:
-the decision is that of a plain scan from the top. A message's text is decoded only if a rule asks for it.
+It is replaced whole by a reload. A message's text is decoded only if a rule asks for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +8,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pdu.status import CommandStatus
+from routing.index import Conditions, Index
 from routing.patterns import Pattern
 
 NO_ROUTE = int(CommandStatus.ESME_RINVDSTADR)
-INDEX_ABOVE = 16  # rules below which a plain scan is as fast
-INDEX_DIGITS = 4
-ACCOUNTS_BOUND = 10_000
 
 
 class Action(msgspec.Struct, frozen=True):
@@ -59,19 +55,18 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class _Split:
-    """Smooth weighted round robin: exact over each hundred messages, and evenly mixed."""
+    """Smooth weighted round robin: exact over each round of as many messages as the shares add up to, evenly mixed."""
 
-    __slots__ = ('_decisions', '_names', '_now', '_total', '_weights')
+    __slots__ = ('_decisions', '_now', '_total', '_weights')
 
     def __init__(self, rule: Rule) -> None:
         by_weight = sorted(rule.action.shares, key=lambda share: -share[1])
-        self._names = [name for name, _ in by_weight]
+        names = [name for name, _ in by_weight]
         self._weights = [weight for _, weight in by_weight]
         self._total = sum(self._weights)
         self._now = [0] * len(self._weights)
         self._decisions = [
-            Decision(rule.name, (name, *(other for other in self._names if other != name)), rule.priority)
-            for name in self._names
+            Decision(rule.name, (name, *(other for other in names if other != name)), rule.priority) for name in names
         ]
 
     def next(self) -> Decision:
@@ -84,37 +79,18 @@ class _Split:
         return self._decisions[chosen]
 
 
-class _Compiled:
-    """One rule, ready to be compared."""
-
-    __slots__ = ('decision', 'destination', 'rule', 'source_addr', 'split', 'text')
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.source_addr = rule.source_addr
-        self.destination = rule.destination
-        self.text = rule.text
-        self.decision = Decision(rule.name, rule.action.upstreams, rule.priority, rule.action.reject)
-        self.split = _Split(rule) if rule.action.shares else None
-
-    def could_match_digits(self, digits: str) -> bool:
-        """Return whether some destination that begins with `digits` can match."""
-        return all(
-            not pattern.plain
-            or any(one.startswith(digits) for one in pattern.exact)
-            or any(prefix.startswith(digits) or digits.startswith(prefix) for prefix in pattern.prefixes)
-            for pattern in self.destination
-        )
-
-
 class RouteTable:
-    """The routes of one configuration; replaced whole by a reload."""
+    """The routes of one configuration."""
+
+    __slots__ = ('_accounts', '_decisions', '_index', '_mo_index')
 
     def __init__(self, rules: Sequence[Rule], mo: Sequence[MoRule] = ()) -> None:
-        self._rules = [_Compiled(rule) for rule in rules]
-        self._mo = tuple(mo)
-        self._by_account: dict[str, list[_Compiled]] = {}
-        self._by_digits: dict[tuple[str, str], list[_Compiled]] = {}
+        self._index = Index([Conditions(rule.account, rule.source_addr, rule.destination, rule.text) for rule in rules])
+        self._decisions = [_Split(rule) if rule.action.shares else _decision(rule) for rule in rules]
+        self._mo_index = Index(
+            [Conditions(rule.upstream, rule.source_addr, rule.destination, rule.text) for rule in mo]
+        )
+        self._accounts = [rule.account for rule in mo]
 
     def decide(self, account: str, source_addr: str, destination: str, text: Callable[[], str]) -> Decision:
         """Return the decision of the first rule that matches; ESME_RINVDSTADR without one (wire.md C9).
@@ -123,54 +99,20 @@ class RouteTable:
         """
         if destination[:1] == '+':
             destination = destination[1:]
-        rules = self._by_account.get(account)
-        if rules is None:
-            rules = self._rules_of(account)
-        if len(rules) > INDEX_ABOVE:
-            rules = self._rules_of_digits(account, destination[:INDEX_DIGITS], rules)
-        for compiled in rules:
-            if (
-                (not compiled.destination or _all_match(compiled.destination, destination))
-                and (not compiled.source_addr or _all_match(compiled.source_addr, source_addr))
-                and (not compiled.text or _all_match(compiled.text, text()))
-            ):
-                return compiled.decision if compiled.split is None else compiled.split.next()
-        return _NONE
+        position = self._index.find(account, source_addr, destination, text)
+        if position < 0:
+            return _NONE
+        decision = self._decisions[position]
+        return decision.next() if isinstance(decision, _Split) else decision
 
     def mo_decide(self, upstream: str, source_addr: str, destination: str, text: Callable[[], str]) -> str | None:
         """Return the account that gets an MO message, None without a rule for it."""
-        for rule in self._mo:
-            if (
-                _all_match(rule.upstream, upstream)
-                and _all_match(rule.destination, destination.lstrip('+'))
-                and _all_match(rule.source_addr, source_addr)
-                and (not rule.text or _all_match(rule.text, text()))
-            ):
-                return rule.account
-        return None
-
-    def _rules_of(self, account: str) -> list[_Compiled]:
-        """Return the rules that an account's messages can match, in order."""
-        rules = [compiled for compiled in self._rules if _all_match(compiled.rule.account, account)]
-        if len(self._by_account) < ACCOUNTS_BOUND:
-            self._by_account[account] = rules
-        return rules
-
-    def _rules_of_digits(self, account: str, digits: str, rules: list[_Compiled]) -> list[_Compiled]:
-        """Return those of an account's rules that numbers with these first digits can match, in order."""
-        found = self._by_digits.get((account, digits))
-        if found is None:
-            found = [compiled for compiled in rules if compiled.could_match_digits(digits)]
-            if len(self._by_digits) < ACCOUNTS_BOUND:
-                self._by_digits[account, digits] = found
-        return found
+        position = self._mo_index.find(upstream, source_addr, destination.removeprefix('+'), text)
+        return None if position < 0 else self._accounts[position]
 
 
 _NONE = Decision('', reject=NO_ROUTE)
 
 
-def _all_match(patterns: tuple[Pattern, ...], value: str) -> bool:
-    for pattern in patterns:  # noqa: SIM110 - a generator costs more than the comparison
-        if not pattern.matches(value):
-            return False
-    return True
+def _decision(rule: Rule) -> Decision:
+    return Decision(rule.name, rule.action.upstreams, rule.priority, rule.action.reject)

@@ -1,4 +1,4 @@
-"""The command line: `smsc run | check | reload | status | send | message | ledger`.
+"""The command line: `smsc run | check | reload | status | send | message | ledger | upgrade-store`.
 
 Every command takes `-c/--config FILE` (default conf/smsc.yaml, or SMSC_CONFIG). Exit status: 0 done, 1 the answer is
 bad news (a broken configuration, a message that was not delivered, a ledger that does not add up), 2 wrong usage.
@@ -23,10 +23,11 @@ from smsc.config.schema import AccountConfig, Configuration
 from smsc.control import ControlError, ask
 from smsc.receipt_pdu import parse_message_id
 from smsc.sender import Letter, Part, SendError, send
-from smsc.server import Server, ServerError, connect_arguments
+from smsc.server import Server, connect_arguments
 from smsc.status import Snapshot
 from storage import embedded
 from storage.ledger import read_ledger, read_story
+from storage.migrations import MigrationError
 
 T = TypeVar('T')
 DEFAULT_CONFIG = Path(__file__).parent.parent / 'conf' / 'smsc.yaml'
@@ -46,6 +47,7 @@ config_option = click.option(
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 def main() -> None:
     """An SMSC proxy: ESMEs bind in, messages are stored, routed and sent to operators, receipts come back."""
+    log.set_up('warning', 'text')
 
 
 def _load(path: Path) -> Configuration:
@@ -59,7 +61,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; errors that people cause or can mend become one line."""
     try:
         return uvloop.run(work)
-    except (ControlError, SendError, ServerError, StoreUnavailable, embedded.EmbeddedPostgresError) as error:
+    except (ControlError, SendError, StoreUnavailable, MigrationError, embedded.EmbeddedPostgresError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -198,6 +200,17 @@ def ledger(path: Path, as_json: bool) -> None:
         click.echo(views.ledger(book))
     if not book.adds_up:
         sys.exit(1)
+
+
+@main.command('upgrade-store')
+@config_option
+def upgrade_store(path: Path) -> None:
+    """Move the private PostgreSQL to the newest major version on this machine; the server must be stopped."""
+    configuration = _load(path)
+    if configuration.store.postgres:
+        raise click.ClickException('store.postgres names a server of your own; upgrade it by its own means')
+    _run(embedded.upgrade(configuration.data))
+    click.echo('the store is of the newest major version now; start the server with: smsc run')
 
 
 async def _ask_store(configuration: Configuration, question: Any) -> Any:

@@ -73,7 +73,7 @@ class ControlServer:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
             handler = self._handlers[request['command']]
-        except (msgspec.DecodeError, KeyError):
+        except (msgspec.DecodeError, KeyError, TypeError):
             return {'error': 'no such command'}
         try:
             return {'ok': await handler(request)}

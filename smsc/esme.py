@@ -56,10 +56,18 @@ class EsmeSession:
                 self._binding = asyncio.create_task(self._bind(connection, pdu), name='bind')
             else:
                 connection.session.refuse(pdu, NOT_SUPPORTED[pdu.command_id])
+        if connection.session.throttled:
+            self._count_throttled(connection)
         if submits:
             assert account is not None
             self.submitted += len(submits)
             self._ingress.handle_submits(connection, account, submits, wall_ms())
+
+    def _count_throttled(self, connection: Connection) -> None:
+        """Count what the session refused by itself, beyond its window."""
+        if self.account is not None:
+            self.account.answers[int(CommandStatus.ESME_RTHROTTLED)] += connection.session.throttled
+        connection.session.throttled = 0
 
     async def _bind(self, connection: Connection, bind: Bind) -> None:
         """Answer a bind; the check may take a password hash's time, and any error in it refuses (wire.md B5)."""
@@ -115,6 +123,7 @@ class EsmeSession:
         log.info(
             'session.closed', account=account.name, peer=connection.peer_address, reason=connection.session.close_reason
         )
+        self._count_throttled(connection)
         account.sessions.discard(self)
         account.feed.remove(connection)
         if lost:

@@ -9,6 +9,7 @@ from pdu import receipt_text
 from pdu.pdus import DeliverSm
 from pdu.tlvs import Tag
 from smsc.config.schema import AccountConfig
+from smsc.text import without_header
 
 MC_DELIVERY_RECEIPT = 0x04  # esm_class bits 5-2, SMPP 3.4 section 5.2.12
 TEXT_OCTETS = 20
@@ -40,7 +41,7 @@ def receipt(message: Message, config: AccountConfig | None) -> DeliverSm:
     pdu = message.pdu
     shown_id = format_message_id(message.id, config)
     state = message.state
-    text = b'' if pdu.data_coding else pdu.short_message[:TEXT_OCTETS]
+    text = b'' if pdu.data_coding else without_header(pdu.esm_class, pdu.short_message)[:TEXT_OCTETS]
     return DeliverSm(  # by position: names cost a third of a microsecond
         0,
         0,

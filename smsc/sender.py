@@ -5,10 +5,13 @@ from typing import Any
 
 import msgspec
 
+from pdu.alphabets import AlphabetError
+from pdu.codec import encode
+from pdu.command import CommandId
 from pdu.pdus import BindTransceiver, DeliverSm, DeliverSmResp, Pdu, SubmitSm
 from pdu.receipt_text import WORDS, parse
-from pdu.segments import concatenated, split_text
-from pdu.status import status_name
+from pdu.segments import SegmentError, concatenated, split_text
+from pdu.status import CommandStatus, PduError, status_name
 from smpp.aio.connection import Connection
 from smpp.session import SMPP_3_4, Session, SessionSettings
 from smpp.states import BOUND, Role
@@ -50,8 +53,8 @@ class Sender:
             if isinstance(pdu, DeliverSm):
                 self._handle_deliver(pdu)
                 connection.session.respond(DeliverSmResp(pdu.sequence_number))
-            else:
-                connection.session.refuse(pdu, 0x03)
+            elif pdu.command_id != CommandId.ALERT_NOTIFICATION:
+                connection.session.refuse(pdu, CommandStatus.ESME_RINVCMDID)
         self.changed.set()
 
     def _handle_deliver(self, pdu: DeliverSm) -> None:
@@ -129,12 +132,26 @@ def _ton_npi(source_addr: str) -> tuple[int, int]:
     return INTERNATIONAL if source_addr.lstrip('+').isdigit() else ALPHANUMERIC
 
 
+def _compose(letter: Letter) -> tuple[BindTransceiver, list[SubmitSm]]:
+    """Return the PDUs to send. Raises SendError when one of them has no wire form."""
+    bind = BindTransceiver(
+        system_id=letter.system_id.encode(), password=letter.password.encode(), interface_version=SMPP_3_4
+    )
+    try:
+        pdus = submits(letter)
+        for pdu in (bind, *pdus):
+            encode(pdu)
+    except (PduError, SegmentError, AlphabetError) as error:
+        raise SendError(f'this cannot be sent: {error}') from error
+    return bind, pdus
+
+
 async def send(letter: Letter, wait_s: float, show: Any) -> list[Part]:
     """Send a letter and wait up to `wait_s` seconds for the receipts; `show(parts)` is called when something changes.
 
-    Raises SendError when the server cannot be reached or refuses the bind.
+    Raises SendError when the server cannot be reached or refuses the bind, or the message has no wire form.
     """
-    pdus = submits(letter)
+    bind, pdus = _compose(letter)
     sender = Sender(len(pdus))
     loop = asyncio.get_running_loop()
     session = Session(Role.ESME, SessionSettings(send_window=len(pdus) + 1, receive_window=100), loop.time())
@@ -144,15 +161,14 @@ async def send(letter: Letter, wait_s: float, show: Any) -> list[Part]:
             await loop.create_connection(lambda: connection, letter.host, letter.port)
     except OSError as error:
         raise SendError(f'cannot connect to {letter.host}:{letter.port}; is the server up? (smsc run)') from error
-    session.begin_bind(
-        BindTransceiver(
-            system_id=letter.system_id.encode(), password=letter.password.encode(), interface_version=SMPP_3_4
-        )
-    )
+    session.begin_bind(bind)
     connection.flush()
     await _until(sender, lambda: session.state in BOUND or connection.closed.done(), CONNECT_TIMEOUT_S)
     if session.state not in BOUND:
-        raise SendError(f'bind as {letter.system_id} refused with {status_name(session.bind_status)}')
+        connection.abort()
+        if session.bind_status:
+            raise SendError(f'bind as {letter.system_id} refused with {status_name(session.bind_status)}')
+        raise SendError(f'no answer to the bind as {letter.system_id} ({session.close_reason or "timed out"})')
     for part, pdu in zip(sender.parts, pdus, strict=True):
         session.window.reserve(1)
         session.request(pdu, part)

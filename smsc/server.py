@@ -32,10 +32,6 @@ SAMPLE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
 
 
-class ServerError(Exception):
-    """The server cannot start; the text says why and what to do."""
-
-
 class Server:
     """One process: a node, its store, its HTTP port and its control socket."""
 
@@ -49,7 +45,7 @@ class Server:
         self._operators: list[Operator] = []
 
     async def run(self) -> None:
-        """Serve until a signal says stop. Raises ServerError, or what the store and the sockets raise at start."""
+        """Serve until a signal says stop. Raises what the store and the sockets raise at start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._handle_stop_signal)

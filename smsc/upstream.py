@@ -184,6 +184,8 @@ class Upstream:
             if message.counted:
                 core.count_sent(message)
             if message.pdu.registered_delivery & RECEIPT_WANTED:
+                if upstream_message_id in sent:  # the operator uses an id again: the newest message has it
+                    core.live.pop(sent[upstream_message_id].id, None)
                 sent[upstream_message_id] = message
                 self._receipts.handle_known(self, upstream_message_id)
             sending.append((connection, self, message))

@@ -72,8 +72,12 @@ class Health:
 class StoreConnection:
     """One connection; callers take turns."""
 
-    def __init__(self, name: str, connect_arguments: dict[str, Any], health: Health) -> None:
+    def __init__(
+        self, name: str, connect_arguments: dict[str, Any], health: Health, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> None:
+        """`timeout_s` bounds each statement; longer ones count as a store that is away."""
         self.name = name
+        self._timeout_s = timeout_s
         self._arguments = connect_arguments
         self._health = health
         self._connection: Connection | None = None
@@ -97,6 +101,8 @@ class StoreConnection:
                 connection = await self._connected()
                 result = await operation(connection, doubtful)
             except AWAY as error:
+                if isinstance(error, asyncpg.InterfaceError) and self._connected_still():
+                    raise  # asyncpg says so of values it cannot encode, too
                 doubtful = doubtful or self._connection is not None
                 self._drop()
                 self._health.note_failure(self.name, error)
@@ -126,10 +132,13 @@ class StoreConnection:
             self._connection = await asyncpg.connect(
                 **self._arguments,
                 timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
+                command_timeout=self._timeout_s,
                 server_settings={**SETTINGS, 'application_name': f'smsc {self.name}'},
             )
         return self._connection
+
+    def _connected_still(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -70,6 +70,7 @@ async def drop_settled(connection: Connection, now_ms: int, keep_d: int) -> list
             break
         name = _name('message', start_ms)
         async with connection.transaction():
+            await connection.execute('set local enable_seqscan = on')
             if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
                 continue
             await connection.execute(_TALLY.format(name=name))

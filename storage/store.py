@@ -34,6 +34,8 @@ _MESSAGE_COLUMNS = (
     'notice',
     'repeated',
 )
+OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
+SWEEP_TIMEOUT_S = 1_800.0  # counting a day of messages before it is dropped takes its time
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part')
 
 
@@ -100,6 +102,7 @@ class Store:
             name: StoreConnection(name, connect_arguments, self.health)
             for name in ('accept', 'accept MO', 'sent', 'repeat', 'finish', 'close', 'find', 'unpark', 'wait', 'upkeep')
         }
+        self._connections['sweep'] = StoreConnection('sweep', connect_arguments, self.health, SWEEP_TIMEOUT_S)
 
     async def open(self, now_ms: int) -> None:
         """Bring the schema up to date and make the partitions of the next days.
@@ -171,7 +174,7 @@ class Store:
             async with connection.transaction():
                 await connection.execute(sql.INSERT_SEGMENTS, *zip(*segments, strict=True))
                 if waited:
-                    await connection.execute(sql.DELETE_WAITING, waited)
+                    await connection.execute(sql.DELETE_WAITING, waited, OF_UPSTREAMS)
                 if finished:
                     await self._finish(connection, doubtful, finished)
 
@@ -193,7 +196,7 @@ class Store:
             return await self._finish(connection, doubtful, outcomes)
         async with connection.transaction():
             changed = await self._finish(connection, doubtful, outcomes)
-            await connection.execute(sql.DELETE_WAITING, waited)
+            await connection.execute(sql.DELETE_WAITING, waited, '')
             await self._insert_waiting(connection, [entry for entry in waiting if entry.message.id in changed])
         return changed
 
@@ -254,7 +257,7 @@ class Store:
                 await self._close_notices(connection, by_notice)
                 if ended:
                     await self._finish(connection, doubtful, ended)
-                await connection.execute(sql.DELETE_WAITING, waited)
+                await connection.execute(sql.DELETE_WAITING, waited, OF_ACCOUNTS)
 
         await self._connections['close'].run(update)
 
@@ -327,7 +330,7 @@ class Store:
 
         async def insert(connection: Connection, doubtful: bool) -> None:
             async with connection.transaction():
-                await connection.execute(sql.DELETE_WAITING, [entry.message.id for entry in entries])
+                await connection.execute(sql.DELETE_WAITING, [entry.message.id for entry in entries], '')
                 await self._insert_waiting(connection, entries)
 
         await self._connections['wait'].run(insert)
@@ -442,7 +445,7 @@ class Store:
             rows = await connection.fetch(sql.OVERDUE, from_id, below_id, expired_before, limit)
             return [_message(row) for row in rows]
 
-        return await self._connections['upkeep'].run(fetch)
+        return await self._connections['sweep'].run(fetch)
 
     async def keep_partitions(self, now_ms: int, keep_d: int) -> list[str]:
         """Make the partitions of the next days, drop settled days older than `keep_d` days; return the dropped days."""
@@ -451,7 +454,7 @@ class Store:
             await partitions.ensure(connection, now_ms)
             return await partitions.drop_settled(connection, now_ms, keep_d)
 
-        return await self._connections['upkeep'].run(keep)
+        return await self._connections['sweep'].run(keep)
 
 
 def _row(message: Message) -> tuple[Any, ...]:

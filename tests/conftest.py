@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-pytest_plugins = ['tests.wire_table']
+pytest_plugins = ['tests.wire_table', 'tests.product.plugin']
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

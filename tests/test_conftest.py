@@ -1,5 +1,6 @@
 """That a test which leaves something running, or breaks where nobody looks, is a test that fails."""
 
+import re
 from pathlib import Path
 
 pytest_plugins = ['pytester']
@@ -14,7 +15,7 @@ def test_leftovers_of_a_test_fail_it(pytester):
         asyncio_default_fixture_loop_scope = function
         filterwarnings = error
     """)
-    pytester.makeconftest(CONFTEST.replace("pytest_plugins = ['tests.wire_table']", ''))
+    pytester.makeconftest(re.sub('^pytest_plugins = .*', '', CONFTEST, flags=re.MULTILINE))
     pytester.makepyfile("""
         import asyncio
         import pytest

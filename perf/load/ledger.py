@@ -41,6 +41,10 @@ class Ledger:
         """How many messages have a receipt."""
         return len(self._receipt_s)
 
+    def message_id(self, offset: int) -> bytes:
+        """The message_id that the response or the receipt of a message told; empty before both."""
+        return self._message_ids[offset]
+
     def submit(self, count: int, now: float) -> int:
         """Opens the accounts of the next `count` messages and returns the offset of the first."""
         first = len(self.outcomes)

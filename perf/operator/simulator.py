@@ -27,6 +27,8 @@ class Operator:
     """
 
     now: Callable[[], float]
+    session_type: type[Session] = Session
+    """What a connection becomes; a subclass may have it remember more."""
 
     def __init__(self, settings: OperatorSettings | None = None) -> None:
         self.settings = settings or OperatorSettings()
@@ -54,7 +56,7 @@ class Operator:
         self.retries = Delay(settings.deliver_retry_s, lambda due: due[0].put(due[1]) if due[0] else None)
         self._receipts = Delay(settings.receipt_delay_ms / 1000, lambda due: due[0].put(due[1]))
         self.behaviour.refresh_dates()
-        self._server = await loop.create_server(lambda: Session(self), host, port)
+        self._server = await loop.create_server(lambda: self.session_type(self), host, port)
         self._second = loop.call_later(1, self._handle_second)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

@@ -29,12 +29,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     converter = Converter()
     made = configuration(tree, converter)
     problems = [*reader.problems, *converter.problems]
-    if made is None or problems:
-        raise ConfigurationError(problems)
-    checker = Checker(made, converter)
+    if made is None or any(problem.key in ('', 'include') for problem in problems):
+        raise ConfigurationError(problems)  # parts are missing: what refers to them is no mistake
+    checker = Checker(made, converter, problems)
     checker.check()
-    if checker.problems:
-        raise ConfigurationError(checker.problems)
+    problems += checker.problems
+    if problems:
+        raise ConfigurationError(problems)
     return msgspec.structs.replace(
         made,
         data=path.parent / made.data,

@@ -4,10 +4,9 @@ from typing import Any
 
 import msgspec
 
-from smsc.config.schema import Configuration
+from smsc.config.schema import SECRETS, Configuration, Listen
 
 FIXED = ('node', 'data', 'store', 'http', 'queues', 'log')
-SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis'})
 
 
 def diff(old: Configuration, new: Configuration) -> list[str]:
@@ -17,32 +16,35 @@ def diff(old: Configuration, new: Configuration) -> list[str]:
         before, after = getattr(old, name), getattr(new, name)
         if name == 'not_in_effect' or before == after:
             continue
-        if name in FIXED:
-            lines += [f'{line} (takes effect at the next start)' for line in _struct(name, before, after)]
-        elif name == 'smpp':
-            lines += [_with_start(line) for line in _struct(name, before, after)]
-        elif isinstance(before, dict):
+        if isinstance(before, dict):
             lines += _named(name, before, after)
-        else:
+        elif isinstance(before, tuple):
             lines += _routes(name, before, after)
-    return lines
+        else:
+            lines += _struct(name, before, after)
+    return [f'{line} (takes effect at the next start)' if _waits(line) else line for line in lines]
 
 
-def _with_start(line: str) -> str:
-    return f'{line} (takes effect at the next start)' if line.startswith('smpp.listen') else line
+def _waits(line: str) -> bool:
+    """Return whether only a start brings what a line says into effect."""
+    key = line.partition(':')[0]
+    return key.partition('.')[0] in FIXED or key == 'smpp.listen' or '.simulated' in key
 
 
 def _named(key: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     lines = [f'{key}.{name}: removed' for name in before if name not in after]
-    lines += [f'{key}.{name}: added' for name in after if name not in before]
-    for name, value in before.items():
-        if name in after:
-            lines += _struct(f'{key}.{name}', value, after[name])
+    for name, value in after.items():
+        if name in before:
+            lines += _struct(f'{key}.{name}', before[name], value)
+            continue
+        lines.append(f'{key}.{name}: added')
+        if getattr(value, 'simulated', None) is not None:
+            lines.append(f'{key}.{name}.simulated: none -> {value.simulated}')
     return lines
 
 
 def _routes(key: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
-    old, new = {route.name: route for route in before}, {route.name: route for route in after}
+    old, new = _by_name(before), _by_name(after)
     lines = [f'{key} `{name}`: removed' for name in old if name not in new]
     lines += [f'{key} `{name}`: added' for name in new if name not in old]
     lines += [f'{key} `{name}`: changed' for name in old if name in new and old[name] != new[name]]
@@ -51,11 +53,17 @@ def _routes(key: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> list[s
     return lines
 
 
+def _by_name(routes: tuple[Any, ...]) -> dict[str, list[Any]]:
+    """Return routes by their names; nothing keeps two from having the same."""
+    named: dict[str, list[Any]] = {}
+    for route in routes:
+        named.setdefault(route.name, []).append(route)
+    return named
+
+
 def _struct(key: str, before: Any, after: Any) -> list[str]:
-    if not isinstance(before, msgspec.Struct) or type(before) is not type(after):
+    if isinstance(before, Listen) or not isinstance(before, msgspec.Struct) or type(before) is not type(after):
         return [f'{key}: {_shown(key, before)} -> {_shown(key, after)}'] if before != after else []
-    if not hasattr(before, '__struct_config__') or type(before).__name__ == 'Listen':
-        return [f'{key}: {before} -> {after}'] if before != after else []
     lines: list[str] = []
     for name in before.__struct_fields__:
         lines += _struct(f'{key}.{name}', getattr(before, name), getattr(after, name))
@@ -65,6 +73,8 @@ def _struct(key: str, before: Any, after: Any) -> list[str]:
 def _shown(key: str, value: Any) -> str:
     if key.rpartition('.')[2] in SECRETS:
         return '(secret)' if value else 'none'
+    if isinstance(value, tuple):
+        return ', '.join(map(str, value)) or 'none'
     return 'none' if value is None else str(value)
 
 

@@ -1,9 +1,14 @@
 """What a configuration must also be: names that exist, no contradictions; and what of it has no effect yet."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import argon2
+import msgspec
 import re2
 
 from pdu.status import CommandStatus
-from smsc.config.convert import Converter
+from smsc.config.convert import Converter, keys_of, later_of
 from smsc.config.document import Place
 from smsc.config.problems import Problem
 from smsc.config.schema import (
@@ -19,81 +24,94 @@ from smsc.config.schema import (
 )
 
 ACTIONS = ('failover', 'split', 'cheapest', 'reject', 'routes')
-LATER_CONDITIONS = ('operator', 'country', 'category')
 WHOLE_PERCENT = 100
-SHORT_PASSWORD = 8
+LARGEST_RATIO = 10
+MAX_SYSTEM_ID = 15
 
 
 class Checker:
-    """Looks at a converted configuration as a whole."""
+    """Looks at a converted configuration as a whole.
 
-    def __init__(self, configuration: Configuration, converter: Converter) -> None:
+    Where mistakes were found before there is no telling what was meant: the same account, upstream or list of routes
+    is not looked at again, so that no mistake is reported twice.
+    """
+
+    def __init__(self, configuration: Configuration, converter: Converter, found: list[Problem]) -> None:
         self.configuration = configuration
         self.problems: list[Problem] = []
         self.notices: list[Notice] = []
         self._places = converter.places
+        self._broken = {_section(problem.key) for problem in found}
 
     def check(self) -> None:
         """Find every contradiction and every key that has no effect yet."""
         configuration = self.configuration
-        self._check_stores()
+        self._check_listen()
         for name, account in configuration.accounts.items():
             self._check_account(f'accounts.{name}', account)
+        self._check_system_ids()
         for name, upstream in configuration.upstreams.items():
             self._check_upstream(f'upstreams.{name}', upstream)
         self._check_routes('routes', configuration.routes)
         for number, route in enumerate(configuration.mo):
             self._check_mo(f'mo[{number}]', route)
+        self._check_order('mo', configuration.mo)
+        self._find_later('', configuration)
 
     # Parts
 
-    def _check_stores(self) -> None:
-        for name in ('clickhouse', 'redis'):
-            if getattr(self.configuration.store, name) is not None:
-                self._later(f'store.{name}', 'the server is not used')
-        if self.configuration.smpp.tls is not None:
-            self._later('smpp.tls', 'no TLS port is opened')
+    def _check_listen(self) -> None:
+        if self.configuration.http.listen == self.configuration.smpp.listen and self.configuration.http.listen.port:
+            self._note('http.listen', 'is the address and port of smpp.listen too', 'give it a port of its own')
 
     def _check_account(self, key: str, account: AccountConfig) -> None:
         if account.password is None and account.password_hash is None:
             self._note(key, 'has no password', 'add `password: ...` or `password_hash: ...`')
         if account.password is not None and account.password_hash is not None:
             self._note(f'{key}.password', 'stands beside password_hash', 'keep one of them')
-        if account.password_hash is not None and not account.password_hash.startswith('$argon2'):
+        if account.password_hash is not None and not _is_hash(account.password_hash):
             self._note(f'{key}.password_hash', 'is no argon2 hash', 'make one with argon2-cffi, or use `password`')
         if not account.bind_types:
             self._note(f'{key}.bind_types', 'allows no bind', 'name transmitter, receiver or transceiver')
         system_id = account.system_id or account.name
-        for other in self.configuration.accounts.values():
-            if other.name < account.name and (other.system_id or other.name) == system_id:
-                self._note(f'{key}.system_id', f'{system_id} is that of account {other.name} too', 'give each its own')
-        for name in ('senders', 'category', 'windows'):
-            if getattr(account, name):
-                self._later(f'{key}.{name}', 'its messages are not checked for it')
+        if len(system_id) > MAX_SYSTEM_ID or not system_id.isascii():
+            remedy = f'add `system_id: ...` of up to {MAX_SYSTEM_ID} characters'
+            self._note(f'{key}.system_id', f'`{system_id}` is no system_id', remedy)
+
+    def _check_system_ids(self) -> None:
+        owners: dict[str, str] = {}
+        for name, account in self.configuration.accounts.items():
+            owner = owners.setdefault(account.system_id or name, name)
+            if owner != name:
+                message = f'`{account.system_id or name}` is that of account {owner} too'
+                self._note(f'accounts.{name}.system_id', message, 'give each its own')
 
     def _check_upstream(self, key: str, upstream: UpstreamConfig) -> None:
         if not upstream.host:
             self._note(key, 'has no host', 'add `host: ...`')
-        for name in ('throttle', 'temporary', 'permanent'):
+        for name in upstream.errors.__struct_fields__:
             for status in getattr(upstream.errors, name):
                 self._check_status(f'{key}.errors.{name}', status)
-        if upstream.retry.last_s < upstream.retry.first_s:
-            self._note(f'{key}.retry.last_s', 'is below first_s', 'make it the longest pause')
-        if upstream.tls:
-            self._later(f'{key}.tls', 'its links are not encrypted')
-        if upstream.long_messages:
-            self._later(f'{key}.long_messages', 'long messages go through as the ESME made them')
+        for name in ('retry', 'reconnect'):
+            pauses = getattr(upstream, name)
+            if pauses.last_s < pauses.first_s:
+                self._note(
+                    f'{key}.{name}.last_s', f'is below first_s ({pauses.first_s:g})', 'make it the longest pause'
+                )
 
     def _check_routes(self, key: str, routes: tuple[RouteConfig, ...]) -> None:
+        for number, route in enumerate(routes):
+            self._check_route(f'{key}[{number}]', route)
+        self._check_order(key, routes)
+
+    def _check_order(self, key: str, routes: Sequence[RouteConfig | MoRouteConfig]) -> None:
+        """Find routes behind one that takes everything."""
         complete = ''
         for number, route in enumerate(routes):
-            at = f'{key}[{number}]'
             if complete:
-                self._note(
-                    at, f'can never match: route `{complete}` before it takes everything', 'put it before that one'
-                )
-            self._check_route(at, route)
-            if route.when == WhenConfig() and route.routes is None:
+                message = f'can never match: route `{complete}` before it takes everything'
+                self._note(f'{key}[{number}]', message, 'put it before that one')
+            elif _takes_everything(route):
                 complete = route.name
 
     def _check_route(self, key: str, route: RouteConfig) -> None:
@@ -109,23 +127,26 @@ class Checker:
             self._check_split(f'{key}.split', route.split)
         if route.reject is not None:
             self._check_status(f'{key}.reject', route.reject)
-        if route.cheapest is not None:
-            self._later(f'{key}.cheapest', 'its upstreams are tried in the order they are written')
         self._check_when(f'{key}.when', route.when, 'account')
         if route.routes is not None:
+            if not route.routes:
+                self._note(f'{key}.routes', 'holds no route', 'add one, or another action')
             self._check_routes(f'{key}.routes', route.routes)
 
     def _check_split(self, key: str, split: dict[str, int]) -> None:
+        """Shares are percent, or a ratio of small numbers: percent that do not add up are a slip."""
+        total = sum(split.values())
         if any(share <= 0 for share in split.values()):
             self._note(key, 'has a share that is not above 0', 'leave that upstream out')
-        elif sum(split.values()) != WHOLE_PERCENT:
-            self._note(key, f'shares add up to {sum(split.values())}', 'make them 100 together')
+        elif total != WHOLE_PERCENT and max(split.values(), default=0) > LARGEST_RATIO:
+            remedy = f'make them {WHOLE_PERCENT} together, or write a ratio of numbers up to {LARGEST_RATIO}'
+            self._note(key, f'shares add up to {total}', remedy)
 
     def _check_names(self, key: str, names: tuple[str, ...]) -> None:
         if not names:
             self._note(key, 'names no upstream', f'name one of {self._known()}')
         for name in names:
-            if name not in self.configuration.upstreams:
+            if not self._exists('upstreams', name):
                 self._note(key, f'there is no upstream {name}', f'name one of {self._known()}')
         if len(set(names)) < len(names):
             self._note(key, 'names an upstream twice', 'name each once')
@@ -134,27 +155,33 @@ class Checker:
         return ', '.join(self.configuration.upstreams) or 'those under `upstreams:` (none yet)'
 
     def _check_mo(self, key: str, route: MoRouteConfig) -> None:
-        if route.account not in self.configuration.accounts:
+        if not self._exists('accounts', route.account):
             known = ', '.join(self.configuration.accounts) or 'those under `accounts:` (none yet)'
             self._note(f'{key}.account', f'there is no account {route.account}', f'name one of {known}')
         self._check_when(f'{key}.when', route.when, 'upstream')
 
     def _check_when(self, key: str, when: WhenConfig, own: str) -> None:
-        for name in ('account', 'source_addr', 'destination', 'text', 'upstream', 'operator', 'country', 'category'):
+        for name in when.__struct_fields__:
             wanted = getattr(when, name)
             if wanted is None:
                 continue
-            if name in ('account', 'upstream') and name != own:
-                where = 'mo' if name == 'upstream' else 'routes'
-                self._note(f'{key}.{name}', f'is a condition of `{where}` only', 'take it out')
-            if name in LATER_CONDITIONS:
-                self._later(f'{key}.{name}', 'a route with this condition never matches')
-            if name == own:
-                known = self.configuration.accounts if own == 'account' else self.configuration.upstreams
-                for one in patterns(wanted):
-                    if not one.startswith('~') and '*' not in one and one not in known:
-                        self._note(f'{key}.{name}', f'there is no {own} {one}', f'name one of {", ".join(known)}')
+            if name in ('account', 'upstream'):
+                self._check_peer(f'{key}.{name}', wanted, name, own)
             self._check_patterns(f'{key}.{name}', wanted)
+
+    def _check_peer(self, key: str, wanted: OneOrMore, name: str, own: str) -> None:
+        if name != own:
+            where = 'mo' if name == 'upstream' else 'routes'
+            self._note(key, f'is a condition of `{where}` only', 'take it out')
+            return
+        for one in patterns(wanted):
+            if not one.startswith('~') and '*' not in one and not self._exists(f'{name}s', one):
+                known = ', '.join(getattr(self.configuration, f'{name}s')) or f'those under `{name}s:` (none yet)'
+                self._note(key, f'there is no {name} {one}', f'name one of {known}')
+
+    def _exists(self, kind: str, name: str) -> bool:
+        """Return whether an account or upstream was written down, even if with mistakes."""
+        return f'{kind}.{name}' in self._places
 
     def _check_patterns(self, key: str, wanted: OneOrMore) -> None:
         if not patterns(wanted):
@@ -180,19 +207,58 @@ class Checker:
 
     # Notes
 
-    def _note(self, key: str, message: str, remedy: str) -> None:
-        place = self._place(key)
-        self.problems.append(Problem(place.file, place.line, key, message, remedy))
+    def _find_later(self, key: str, part: Any) -> None:
+        """Note the keys below that are set and have no effect in this version."""
+        if isinstance(part, dict):
+            for name, value in part.items():
+                self._find_later(f'{key}.{name}', value)
+        elif isinstance(part, tuple):
+            for number, value in enumerate(part):
+                self._find_later(f'{key}[{number}]', value)
+        elif isinstance(part, msgspec.Struct):
+            hints, fields = keys_of(type(part))
+            for name, field in fields.items():
+                value = getattr(part, name)
+                path = f'{key}.{name}' if key else name
+                what = later_of(hints[name])
+                if what and value != field.default:
+                    place = self._place(path)
+                    self.notices.append(Notice(place.file, place.line, path, what))
+                elif isinstance(value, (dict, tuple, msgspec.Struct)):
+                    self._find_later(path, value)
 
-    def _later(self, key: str, what: str) -> None:
-        place = self._place(key)
-        self.notices.append(Notice(place.file, place.line, key, what))
+    def _note(self, key: str, message: str, remedy: str) -> None:
+        if _section(key) not in self._broken:
+            place = self._place(key)
+            self.problems.append(Problem(place.file, place.line, key, message, remedy))
 
     def _place(self, key: str) -> Place:
         """Return where a key stands, or the nearest one above it that does."""
         while key and key not in self._places:
             key = key.rpartition('.')[0]
         return self._places.get(key) or self._places['']
+
+
+def _section(key: str) -> str:
+    """Return what a key belongs to: an account, an upstream, the routes."""
+    first, _, rest = key.partition('.')
+    return f'{first}.{rest.partition(".")[0]}' if first in ('accounts', 'upstreams') else first.partition('[')[0]
+
+
+def _takes_everything(route: RouteConfig | MoRouteConfig) -> bool:
+    """Return whether nothing comes past a route, to those below it."""
+    if isinstance(route, RouteConfig) and route.routes is not None:
+        return False
+    conditions = msgspec.structs.astuple(route.when)
+    return all(wanted is None or '*' in patterns(wanted) for wanted in conditions)
+
+
+def _is_hash(text: str) -> bool:
+    try:
+        argon2.extract_parameters(text)
+    except argon2.exceptions.InvalidHash:
+        return False
+    return True
 
 
 def _quiet() -> 're2.Options':

@@ -1,22 +1,31 @@
 """Trees of values become the schema's structs: every key is checked, and every mistake is found, not only the first."""
 
 import difflib
+import functools
+import operator
 import types
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
+from msgspec.structs import FieldInfo
 
 from smsc.config.document import Place, Value
 from smsc.config.problems import Problem
-from smsc.config.schema import Configuration, Listen, Network
+from smsc.config.schema import SECRETS, Configuration, Listen, Network, Status
 
-_HIDDEN = frozenset({'not_in_effect'})
-_SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis'})
 MAX_RESOLVED_CHARACTERS = 1_000
 MAX_PORT = 65_535
+
+
+@functools.cache
+def keys_of(cls: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, FieldInfo]]:
+    """Return the types, with their descriptions, and the fields of the keys that a mapping may have, by name."""
+    hints = get_type_hints(cls, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(cls) if get_origin(hints[field.name]) is Annotated}
+    return hints, fields
 
 
 class Converter:
@@ -28,16 +37,11 @@ class Converter:
 
     def struct(self, value: Value, cls: type[msgspec.Struct], key: str, **given: Any) -> Any:
         """Return a struct from a mapping; what is wrong in it keeps its default."""
-        self.places[key] = value.place
+        self.places.setdefault(key, value.place)
         if not isinstance(value.data, dict):
             self._note(value.place, key, 'expected keys and values', 'write `key: value` lines, indented')
             return None
-        hints = get_type_hints(cls, include_extras=True)
-        fields = {
-            field.name: field
-            for field in msgspec.structs.fields(cls)
-            if field.name not in _HIDDEN and field.name not in given
-        }
+        hints, fields = keys_of(cls)
         arguments = dict(given)
         for name, part in value.data.items():
             path = f'{key}.{name}' if key else name
@@ -57,11 +61,11 @@ class Converter:
 
     def _convert(self, value: Value, hint: Any, key: str, place: Place) -> Any:
         """Return a value of a type, or _WRONG after noting why not."""
-        bare = _bare(hint)
+        bare = bare_of(hint)
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and bare is not Listen:
             made = self.struct(value, bare, key)
             return _WRONG if made is None else made
-        inner = _struct_inside(bare)
+        inner = struct_inside(bare)
         if inner is not None:
             if get_origin(bare) is dict:
                 return self._named(value, inner, key, place)
@@ -75,11 +79,12 @@ class Converter:
             )
             return _WRONG
         self.places[key] = place
-        made = {
-            name: self.struct(part, cls, f'{key}.{name}', name=name)
-            for name, part in value.data.items()
-            if self._good_name(name, f'{key}.{name}', value.key_places[name])
-        }
+        made = {}
+        for name, part in value.data.items():
+            path = f'{key}.{name}'
+            self.places[path] = value.key_places[name]
+            if self._good_name(name, path, value.key_places[name]):
+                made[name] = self.struct(part, cls, path, name=name)
         return {name: struct for name, struct in made.items() if struct is not None}
 
     def _good_name(self, name: str, key: str, place: Place) -> bool:
@@ -107,7 +112,8 @@ class Converter:
                     return _read(_resolved(plain), hint)
                 except ValueError:
                     pass
-            self._note(place, key, _explained(error, key), _remedy(hint))
+            secret = key.rpartition('.')[2] in SECRETS or _is_expanded(value)
+            self._note(place, key, _explained(error, plain, secret), _remedy(hint))
             return _WRONG
 
     def _unknown(self, place: Place, path: str, name: str, known: list[str]) -> None:
@@ -132,17 +138,16 @@ def configuration(value: Value, converter: Converter) -> Configuration | None:
     return made
 
 
-def _bare(hint: Any) -> Any:
+def bare_of(hint: Any) -> Any:
     """Return a type without its description and without None."""
     hint = _described(hint)
     if get_origin(hint) in (Union, types.UnionType):
         members = [member for member in get_args(hint) if member is not type(None)]
-        if len(members) == 1:
-            return _bare(members[0])
+        return bare_of(members[0]) if len(members) == 1 else functools.reduce(operator.or_, members)
     return hint
 
 
-def _struct_inside(bare: Any) -> type[msgspec.Struct] | None:
+def struct_inside(bare: Any) -> type[msgspec.Struct] | None:
     """Return the struct of a dict[str, Struct] or tuple[Struct, ...]."""
     for argument in get_args(bare) if get_origin(bare) in (dict, tuple) else ():
         if isinstance(argument, type) and issubclass(argument, msgspec.Struct):
@@ -158,6 +163,15 @@ def _plain(value: Value) -> Any:
     return value.data
 
 
+def _is_expanded(value: Value) -> bool:
+    """Return whether a value, or one in it, came from the environment."""
+    if isinstance(value.data, list):
+        return any(_is_expanded(item) for item in value.data)
+    if isinstance(value.data, dict):
+        return any(_is_expanded(item) for item in value.data.values())
+    return value.expanded
+
+
 def _resolved(text: str) -> Any:
     """Return what YAML takes a word for that came from the environment: `2775` is a number there too."""
     try:
@@ -168,7 +182,7 @@ def _resolved(text: str) -> Any:
 
 def _read(plain: Any, hint: Any) -> Any:
     """Return a value of the type of a leaf. Raises ValueError."""
-    bare = _bare(hint)
+    bare = bare_of(hint)
     if plain is None and bare is not hint and type(None) in get_args(_described(hint)):
         return None
     if bare is Listen:
@@ -190,17 +204,45 @@ def _described(hint: Any) -> Any:
 
 def _listen(plain: Any) -> Listen:
     host, colon, port = str(plain).rpartition(':')
-    if not colon or not port.isdigit() or not int(port) <= MAX_PORT:
+    if not colon or not port.isdecimal() or not int(port) <= MAX_PORT:
         raise ValueError('expected an address and a port')
     return Listen(host.strip('[]') or '0.0.0.0', int(port))
 
 
-def _explained(error: Exception, key: str) -> str:
-    """Return what is wrong with a value, without the value where it is a secret."""
-    text = str(error).partition(' - at ')[0]
-    if key.rpartition('.')[2] in _SECRETS:
-        return text.partition(', got')[0].partition(' `')[0]
-    return text[:1].lower() + text[1:]
+_WORDS = {
+    '`int`': 'a whole number',
+    '`float`': 'a number',
+    '`str`': 'text',
+    '`bool`': 'true or false',
+    '`array`': 'a list',
+    '`object`': 'keys and values',
+    '`null`': 'nothing',
+    '`str | array | null`': 'text or a list of texts',
+    '`int | str`': 'a number or a name',
+    '`int | str | null`': 'a number or a name',
+    '`array | null`': 'a list',
+    '`object | null`': 'keys and values',
+    '`str | null`': 'text',
+    '`int | null`': 'a whole number',
+    '`float | null`': 'a number',
+}
+
+
+def _explained(error: ValueError, plain: Any, secret: bool) -> str:
+    """Return what is wrong with a value; the value itself only where it is no secret."""
+    text = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        text = text.partition(' - at ')[0].partition(', got ')[0]
+        if text.startswith('Invalid enum value'):
+            text = 'expected another word'
+        for word, meaning in _WORDS.items():
+            text = text.replace(word, meaning)
+        text = text[:1].lower() + text[1:]
+    elif secret:
+        return 'is not understood'
+    if secret or isinstance(plain, (list, dict)):
+        return text
+    return f'{text}, got {plain!r:.60}'
 
 
 _REMEDIES: tuple[tuple[type, str], ...] = (
@@ -214,10 +256,33 @@ _REMEDIES: tuple[tuple[type, str], ...] = (
 
 
 def _remedy(hint: Any) -> str:
-    bare = _bare(hint)
+    bare = bare_of(hint)
     members = get_args(bare)
-    if members and all(isinstance(member, str) for member in members):
+    if get_origin(bare) is Literal:
         return f'write one of {", ".join(members)}'
+    if members[:1] == (Network,):
+        return 'write a list such as [10.0.0.0/8, 192.0.2.7]'
+    if get_origin(bare) is dict:
+        return 'write names and numbers such as {one: 70, other: 30}'
     if get_origin(bare) in (tuple, list):
-        return 'write a list such as [a, b]'
-    return next((remedy for kind, remedy in _REMEDIES if bare is kind), 'see docs/configuration.md')
+        return f'write a list{_choice(members[0])}, in quotes what looks like a number'
+    if members == (str, list[str]):
+        return 'write text or a list such as [a, b], in quotes what looks like a number'
+    if bare == Status:
+        return 'write a name such as ESME_RINVDSTADR, or a number'
+    remedy = next(remedy for kind, remedy in _REMEDIES if bare is kind)
+    return f'{remedy} ({meaning_of(hint)})' if bare in (int, float) else remedy
+
+
+def _choice(member: Any) -> str:
+    return f' of {", ".join(get_args(member))}' if get_origin(member) is Literal else ' such as [a, b]'
+
+
+def meaning_of(hint: Any) -> str:
+    """Return the description of a key's type."""
+    return str(hint.__metadata__[-1].description)
+
+
+def later_of(hint: Any) -> str:
+    """Return what holds as long as a key has no effect; nothing for keys that have."""
+    return str((hint.__metadata__[-1].extra or {}).get('later', ''))

@@ -1,14 +1,13 @@
 """YAML files as trees whose every value knows its file and line; includes and `${VARIABLE}` are resolved here.
 
-Hostile or broken files end as Problems, never as other exceptions: sizes and depth are bounded, anchors and tags are
-refused, as nothing here needs them.
+Hostile or broken files end as Problems, never as other exceptions: sizes, depth and the number of files are bounded,
+aliases and tags of other languages are refused, as nothing here needs them.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import yaml
@@ -17,7 +16,8 @@ from smsc.config.problems import Problem
 
 MAX_FILE_OCTETS = 16 << 20
 MAX_FILES = 100
-_VARIABLE = re.compile(r'\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}')
+MAX_DEPTH = 50
+_VARIABLE = re.compile(r'\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{')
 _LOADER: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
@@ -38,12 +38,13 @@ class Value(msgspec.Struct):
 
 
 class Reader:
-    """Reads a file and all it includes into one mapping."""
+    """Reads a file and all it includes into one mapping; `problems` gathers what is wrong."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[Problem] = []
-        self.files: list[Path] = []
         self._environ = environ
+        self._files: set[Path] = set()
+        self._scalars = yaml.SafeLoader('')
 
     def read(self, path: Path) -> Value:
         """Return the top mapping of a file with its includes merged in."""
@@ -51,11 +52,16 @@ class Reader:
         self._add_file(top, path, Place(str(path), 0))
         return top
 
+    # Files
+
     def _add_file(self, top: Value, path: Path, asked_at: Place) -> None:
-        if path.resolve() in self.files or len(self.files) >= MAX_FILES:
+        if path.resolve() in self._files:
             self._note(asked_at, 'include', f'{path} is included twice', 'name each file once')
             return
-        self.files.append(path.resolve())
+        if len(self._files) >= MAX_FILES:
+            self._note(asked_at, 'include', f'{path} is one file too many', f'make it {MAX_FILES} at most')
+            return
+        self._files.add(path.resolve())
         tree = self._compose(path, asked_at)
         if tree is None:
             return
@@ -84,50 +90,67 @@ class Reader:
             top.data[key] = part
             top.key_places[key] = place
         elif isinstance(there.data, dict) and isinstance(part.data, dict):
-            for name, value in part.data.items():
-                if name in there.data:
-                    first = there.key_places[name]
-                    self._note(
-                        part.key_places[name],
-                        f'{key}.{name}',
-                        f'stands in {first.file}:{first.line} already',
-                        'keep one',
-                    )
-                else:
-                    there.data[name] = value
-                    there.key_places[name] = part.key_places[name]
+            self._merge_mapping(there, key, part)
         elif isinstance(there.data, list) and isinstance(part.data, list):
             there.data.extend(part.data)
         else:
             self._note(place, key, f'stands in {there.place.file}:{there.place.line} already', 'keep one')
 
+    def _merge_mapping(self, there: Value, key: str, part: Value) -> None:
+        for name, value in part.data.items():
+            place = part.key_places[name]
+            if name in there.data:
+                first = there.key_places[name]
+                self._note(place, f'{key}.{name}', f'stands in {first.file}:{first.line} already', 'keep one')
+            else:
+                there.data[name] = value
+                there.key_places[name] = place
+
     def _compose(self, path: Path, asked_at: Place) -> Any:
-        try:
-            if path.stat().st_size > MAX_FILE_OCTETS:
-                self._note(asked_at, '', f'{path} is larger than {MAX_FILE_OCTETS >> 20} MB', 'split it')
-                return None
-            text = path.read_text(encoding='utf-8')
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else 'is not UTF-8'
-            self._note(asked_at, '', f'cannot read {path}: {reason}', 'check the name and who may read it')
+        text = self._text(path, asked_at)
+        if text is None:
             return None
         try:
-            self._refuse_anchors(text, str(path))
-            return yaml.compose(text, Loader=_LOADER)
+            return yaml.compose(text, Loader=_LOADER) if self._is_harmless(text, str(path)) else None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self._note(Place(str(path), line), '', f'is no YAML: {error.problem}', 'check indentation, colons, quotes')
-        except (yaml.YAMLError, RecursionError):
-            self._note(Place(str(path), 1), '', 'is no YAML', 'check for odd characters and for too deep nesting')
+        except yaml.YAMLError:
+            self._note(Place(str(path), 1), '', 'is no YAML', 'check for odd characters')
         return None
 
-    def _refuse_anchors(self, text: str, file: str) -> None:
-        """Refuse aliases, which could make a small file an endless one."""
+    def _text(self, path: Path, asked_at: Place) -> str | None:
+        try:
+            if path.exists() and not path.is_file():
+                self._note(asked_at, '', f'{path} is no file', 'name a YAML file')
+                return None
+            with path.open('rb') as file:
+                octets = file.read(MAX_FILE_OCTETS + 1)
+            if len(octets) > MAX_FILE_OCTETS:
+                self._note(asked_at, '', f'{path} is larger than {MAX_FILE_OCTETS >> 20} MB', 'split it')
+                return None
+            return octets.decode('utf-8-sig')
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else 'it is not UTF-8'
+            self._note(asked_at, '', f'cannot read {path}: {reason}', 'check the name and who may read it')
+            return None
+
+    def _is_harmless(self, text: str, file: str) -> bool:
+        """Refuse aliases, which could make a small file an endless one, depth beyond the stack, and tags."""
+        depth = 0
         for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.AliasEvent):
-                raise yaml.MarkedYAMLError(
-                    problem='aliases (*name) are not supported', problem_mark=cast(Any, event.start_mark)
-                )
+            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                depth += 1
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                depth -= 1
+            refusal = _refusal(event, depth)
+            if refusal:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                self._note(Place(file, line), '', *refusal)
+                return False
+        return True
+
+    # Values
 
     def _value(self, node: Any, file: str, key: str) -> Value:
         place = Place(file, node.start_mark.line + 1)
@@ -140,7 +163,6 @@ class Reader:
 
     def _mapping(self, node: Any, file: str, key: str, place: Place) -> Value:
         value = Value({}, place)
-        value.key_places = {}
         for key_node, value_node in node.value:
             key_place = Place(file, key_node.start_mark.line + 1)
             if not isinstance(key_node, yaml.ScalarNode):
@@ -157,28 +179,43 @@ class Reader:
 
     def _scalar(self, node: Any, key: str, place: Place) -> Value:
         text = node.value
-        expanded = False
         if '${' in text:
-            text, expanded = self._expand(text, key, place), True
-        if expanded or node.tag == 'tag:yaml.org,2002:str':
-            return Value(text, place, expanded)
+            return Value(self._expand(text, key, place), place, expanded=True)
+        if node.tag == 'tag:yaml.org,2002:str':
+            return Value(text, place)
         try:
-            return Value(yaml.safe_load(yaml.serialize(node)), place)
+            return Value(self._scalars.construct_object(node), place)
         except (yaml.YAMLError, ValueError):
             self._note(place, key, 'is no value', 'put it in quotes')
             return Value(text, place)
 
     def _expand(self, text: str, key: str, place: Place) -> str:
         def value(match: re.Match[str]) -> str:
-            name, has_default, default = match.groups()
+            literal, name, has_default, default = match.groups()
+            if literal is not None:
+                return str(literal)
+            if name is None:
+                remedy = 'write ${NAME} or ${NAME:-default}, and $${ for these two characters themselves'
+                self._note(place, key, '`${` begins no name of a variable', remedy)
+                return ''
             found = self._environ.get(name)
             if found is None and has_default is None:
-                self._note(
-                    place, key, f'environment variable {name} is not set', f'set it, or write ${{{name}:-default}}'
-                )
+                remedy = f'set it, or write ${{{name}:-default}}'
+                self._note(place, key, f'environment variable {name} is not set', remedy)
             return found if found is not None else default or ''
 
         return _VARIABLE.sub(value, text)
 
     def _note(self, place: Place, key: str, message: str, remedy: str) -> None:
-        self.problems.append(Problem(os.path.relpath(place.file), place.line, key, message, remedy))
+        self.problems.append(Problem(place.file, place.line, key, message, remedy))
+
+
+def _refusal(event: yaml.Event, depth: int) -> tuple[str, str] | None:
+    """Return what is wrong with a piece of YAML, and the remedy; None when nothing is."""
+    if isinstance(event, yaml.AliasEvent):
+        return 'aliases (*name) are not supported', 'quote text that begins with *, or repeat what the alias stands for'
+    if getattr(event, 'tag', None) is not None:
+        return 'tags (!name) are not supported', 'quote text that begins with !'
+    if depth > MAX_DEPTH:
+        return f'is nested more than {MAX_DEPTH} deep', 'close what was opened'
+    return None

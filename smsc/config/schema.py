@@ -1,7 +1,7 @@
 """What can be configured: one value a YAML mapping, each key with its type, default, unit and meaning.
 
 This is the only description of the configuration: loading, checking and the reference are made from it. Keys that later
-versions build are here already, so that files written for them load; `LATER` names them.
+versions build are here already, so that files written for them load; `later` says what they do not do yet.
 """
 
 from ipaddress import IPv4Network, IPv6Network
@@ -24,6 +24,8 @@ Password = Annotated[str, Meta(min_length=1, max_length=64)]
 Status = int | str
 OneOrMore = str | list[str]
 
+SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis'})  # keys whose values are not shown
+
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every mapping: unknown keys are errors."""
@@ -39,9 +41,9 @@ class Listen(msgspec.Struct, frozen=True):
         return f'{self.host}:{self.port}'
 
 
-def described(meaning: str, **more: Any) -> Meta:
-    """Return a Meta that the reference shows; `more` are bounds."""
-    return Meta(description=meaning, **more)
+def described(meaning: str, *, later: str = '', **bounds: Any) -> Meta:
+    """Return a Meta that the reference shows; `later` says what holds as long as the key has no effect."""
+    return Meta(description=meaning, extra={'later': later} if later else None, **bounds)
 
 
 class StoreConfig(_Part, frozen=True):
@@ -50,8 +52,8 @@ class StoreConfig(_Part, frozen=True):
     postgres: Annotated[
         str | None, described('DSN of a PostgreSQL 15 or newer; without it the node runs a private one in `data`')
     ] = None
-    clickhouse: Annotated[str | None, described('history for reports')] = None
-    redis: Annotated[str | None, described('what several nodes share')] = None
+    clickhouse: Annotated[str | None, described('history for reports', later='the server is not used')] = None
+    redis: Annotated[str | None, described('what several nodes share', later='the server is not used')] = None
 
 
 class TlsListenConfig(_Part, frozen=True):
@@ -66,7 +68,7 @@ class SmppConfig(_Part, frozen=True):
     """The SMPP side towards ESMEs, and timers of all sessions."""
 
     listen: Annotated[Listen, described('address and port that ESMEs connect to')] = Listen('127.0.0.1', 2775)
-    tls: Annotated[TlsListenConfig | None, described('a second port, with TLS')] = None
+    tls: Annotated[TlsListenConfig | None, described('a second port, with TLS', later='no TLS port is opened')] = None
     system_id: Annotated[SystemId, described('how we name ourselves in bind responses')] = 'smsc'
     session_init_s: Annotated[Seconds, described('a connection without a bind is closed after this; 0 = never')] = 10
     enquire_link_s: Annotated[Seconds, described('silence after which we send enquire_link; 0 = never')] = 30
@@ -129,7 +131,7 @@ class AccountConfig(_Part, frozen=True):
     """An ESME: who it is and what it may do."""
 
     name: str = ''
-    system_id: Annotated[str, described('what it binds with; default: the name of the account', max_length=15)] = ''
+    system_id: Annotated[str, described('what it binds with; without it, the name of the account', max_length=15)] = ''
     password: Annotated[Password | None, described('its password, as it stands')] = None
     password_hash: Annotated[str | None, described('or an argon2 hash of it')] = None
     enabled: Annotated[bool, described('whether it may bind')] = True
@@ -143,13 +145,21 @@ class AccountConfig(_Part, frozen=True):
     rate_per_s: Annotated[Rate, described('messages a second, of all its sessions; 0 = any')] = 0
     waiting: Annotated[int, described('messages it may have waiting for an operator', ge=1)] = 1_000_000
     allow_from: Annotated[tuple[Network, ...], described('addresses it may connect from; none = any')] = ()
-    senders: Annotated[tuple[str, ...], described('source addresses it may use')] = ()
-    category: Annotated[str | None, described('traffic category of its messages')] = None
+    senders: Annotated[tuple[str, ...], described('source addresses it may use', later='any sender is taken')] = ()
+    category: Annotated[str | None, described('traffic category of its messages', later='no route can ask for it')] = (
+        None
+    )
     priority: Annotated[Priority, described('priority of messages that ask for none')] = 0
-    alphabet: Annotated[Literal['gsm', 'latin1', 'ascii', 'utf8'], described('what data_coding 0 means to it')] = 'gsm'
+    alphabet: Annotated[
+        Literal['gsm', 'latin1', 'ascii', 'utf8'],
+        described('what data_coding 0 means to it, where a route asks for the text'),
+    ] = 'gsm'
     validity_h: Annotated[Hours, described('lifetime of messages that ask for none, in hours')] = 48
     receipts: Annotated[ReceiptsConfig, described('its receipts')] = ReceiptsConfig()
-    windows: Annotated[WindowsConfig | None, described('hours in which its messages may be sent')] = None
+    windows: Annotated[
+        WindowsConfig | None,
+        described('hours in which its messages may be sent', later='messages are sent at any hour'),
+    ] = None
 
 
 class MessageIdConfig(_Part, frozen=True):
@@ -209,7 +219,8 @@ class UpstreamConfig(_Part, frozen=True):
     rate_per_s: Annotated[Rate, described('messages a second, of all its links together; 0 = any')] = 0
     message_id: Annotated[MessageIdConfig, described('forms of its message_ids')] = MessageIdConfig()
     long_messages: Annotated[
-        Literal['udh', 'udh16', 'sar', 'payload'] | None, described('how it wants long messages')
+        Literal['udh', 'udh16', 'sar', 'payload'] | None,
+        described('how it wants long messages', later='long messages go through as the ESME made them'),
     ] = None
     errors: Annotated[ErrorsConfig, described('what its errors mean')] = ErrorsConfig()
     retry: Annotated[RetryConfig, described('back-off after temporary errors')] = RetryConfig()
@@ -222,7 +233,7 @@ class UpstreamConfig(_Part, frozen=True):
     receipt_timeout_h: Annotated[
         Hours, described('a receipt that has not come so long after the validity never will, in hours')
     ] = 72
-    tls: Annotated[bool, described('whether its port speaks TLS')] = False
+    tls: Annotated[bool, described('whether its port speaks TLS', later='its links are not encrypted')] = False
     simulated: Annotated[SimulatorConfig | None, described('no operator, but one that the server simulates')] = None
 
 
@@ -234,9 +245,9 @@ class WhenConfig(_Part, frozen=True):
     destination: Annotated[OneOrMore | None, described('the number, without `+`')] = None
     text: Annotated[OneOrMore | None, described('the text')] = None
     upstream: Annotated[OneOrMore | None, described('where an MO message came from; `mo` only')] = None
-    operator: Annotated[OneOrMore | None, described('operator of the number')] = None
-    country: Annotated[OneOrMore | None, described('country of the number')] = None
-    category: Annotated[OneOrMore | None, described('traffic category')] = None
+    operator: Annotated[OneOrMore | None, described('operator of the number', later='the route never matches')] = None
+    country: Annotated[OneOrMore | None, described('country of the number', later='the route never matches')] = None
+    category: Annotated[OneOrMore | None, described('traffic category', later='the route never matches')] = None
 
 
 class RouteConfig(_Part, frozen=True):
@@ -246,9 +257,16 @@ class RouteConfig(_Part, frozen=True):
     when: Annotated[WhenConfig, described('conditions; none = always')] = WhenConfig()
     priority: Annotated[Priority | None, described('priority of its messages')] = None
     failover: Annotated[tuple[str, ...] | None, described('upstreams, the first that is up takes it')] = None
-    split: Annotated[dict[str, int] | None, described('upstreams and their shares')] = None
-    cheapest: Annotated[tuple[str, ...] | None, described('upstreams, the cheapest takes it')] = None
-    reject: Annotated[Status | None, described('command_status of the refusal')] = None
+    split: Annotated[
+        dict[str, int] | None,
+        described('upstreams and their shares: percent that make 100 together, or small numbers such as 2 and 1'),
+    ] = None
+    cheapest: Annotated[
+        tuple[str, ...] | None, described('upstreams, the cheapest takes it', later='it works as failover does')
+    ] = None
+    reject: Annotated[
+        Status | None, described('command_status of the refusal, a name such as ESME_RINVDSTADR or a number')
+    ] = None
     routes: Annotated[tuple['RouteConfig', ...] | None, described('routes below these conditions')] = None
 
 
