@@ -23,13 +23,21 @@ from smsc.config.schema import AccountConfig, Configuration
 from smsc.control import ControlError, ask
 from smsc.receipt_pdu import parse_message_id
 from smsc.sender import Letter, Part, SendError, send
-from smsc.server import Server, connect_arguments
+from smsc.server import Server, ServerError, connect_arguments
 from smsc.status import Snapshot
 from storage import embedded
 from storage.ledger import read_ledger, read_story
 from storage.migrations import MigrationError
 
 T = TypeVar('T')
+_EXPECTED = (
+    ControlError,
+    SendError,
+    ServerError,
+    StoreUnavailable,
+    MigrationError,
+    embedded.EmbeddedPostgresError,
+)
 DEFAULT_CONFIG = Path(__file__).parent.parent / 'conf' / 'smsc.yaml'
 WILDCARD = {'0.0.0.0': '127.0.0.1', '::': '::1'}
 
@@ -61,7 +69,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; errors that people cause or can mend become one line."""
     try:
         return uvloop.run(work)
-    except (ControlError, SendError, StoreUnavailable, MigrationError, embedded.EmbeddedPostgresError) as error:
+    except _EXPECTED as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -71,10 +79,7 @@ def run(path: Path) -> None:
     """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads."""
     configuration = _load(path)
     log.set_up(configuration.log.level, configuration.log.format)
-    try:
-        _run(Server(path, configuration).run())
-    except OSError as error:
-        raise click.ClickException(f'cannot start: {error}') from error
+    _run(Server(path, configuration).run())
 
 
 @main.command()

@@ -6,6 +6,7 @@ rendered in a thread, as rendering a thousand series would pause traffic for ten
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -17,6 +18,7 @@ from smsc.metrics import Collector
 
 CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 SHUTDOWN_S = 2
+STARTED_POLL_S = 0.01
 
 
 class _Read:
@@ -83,12 +85,13 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
-        host, port = self._server.config.host, self._server.config.port
-        self._task = asyncio.create_task(self._server.serve(), name='http')
-        while not self._server.started:
-            if self._task.done():
-                raise OSError(f'cannot listen on {host}:{port} for HTTP; is another server running there?')
-            await asyncio.sleep(0.01)
+        config = self._server.config
+        listening = socket.create_server(
+            (config.host, config.port), family=socket.AF_INET6 if ':' in config.host else socket.AF_INET
+        )
+        self._task = asyncio.create_task(self._server.serve([listening]), name='http')
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(STARTED_POLL_S)
 
     async def stop(self) -> None:
         """Finish the requests at hand and close."""

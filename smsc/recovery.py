@@ -1,9 +1,9 @@
 """What a start takes up: everything unfinished that the node before left, however it ended.
 
 Messages below the low-water mark are on disk in their outboxes, or wait for nothing but a receipt, which finds them in
-the store. Those above it are read page by page: without a committed answer of the operator they go to their outbox
-again, marked as possibly repeated; with a receipt due they go to their account. A bounded number of rows, since memory
-held them before.
+the store. Those on disk that had been read for their upstream are marked as possibly repeated. Those above the mark are
+read page by page: without a committed answer of the operator they go to their outbox again, marked as possibly
+repeated; with a receipt due they go to their account. A bounded number of rows, since memory held them before.
 """
 
 import structlog
@@ -24,6 +24,7 @@ PAGE = 5_000
 async def recover(core: Core, last_id: int) -> None:
     """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
     await _count_disk(core)
+    await core.store.mark_read()
     above = await core.store.low_water() - 1
     messages = sent = 0
     while page := await core.store.unfinished(above, last_id, PAGE):

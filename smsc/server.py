@@ -8,7 +8,8 @@ import asyncio
 import gc
 import os
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import structlog
 from perf.operator import Operator, OperatorSettings
 from smsc import config as configurations
 from smsc.clock import wall_ms
-from smsc.config.schema import Configuration, StoreConfig
+from smsc.config.schema import Configuration, Listen, StoreConfig
 from smsc.control import ControlError, ControlServer
 from smsc.http import HttpServer, application
 from smsc.metrics import Collector
@@ -30,6 +31,10 @@ from storage.store import Store
 log = structlog.get_logger()
 SAMPLE_S = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)
+
+
+class ServerError(Exception):
+    """The server cannot start; the text says why and what to do."""
 
 
 class Server:
@@ -45,7 +50,7 @@ class Server:
         self._operators: list[Operator] = []
 
     async def run(self) -> None:
-        """Serve until a signal says stop. Raises what the store and the sockets raise at start."""
+        """Serve until a signal says stop. Raises ServerError, or what the store raises at start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._handle_stop_signal)
@@ -78,13 +83,15 @@ class Server:
             configuration.http.listen.host,
             configuration.http.listen.port,
         )
-        await http.start()
+        with _listening('http.listen', configuration.http.listen):
+            await http.start()
         stack.push_async_callback(http.stop)
         control = ControlServer(data, {'status': self._status(statuses), 'reload': self._handle_reload})
         data.mkdir(parents=True, exist_ok=True)
         await control.start()
         stack.push_async_callback(control.stop)
-        await node.start()
+        with _listening('smpp.listen', configuration.smpp.listen):
+            await node.start()
         stack.push_async_callback(node.stop)
         sampling = asyncio.create_task(_sample(statuses), name='sample')
         stack.push_async_callback(_end, sampling)
@@ -96,7 +103,8 @@ class Server:
                 continue
             settings = msgspec.convert(msgspec.structs.asdict(upstream.simulated), OperatorSettings)
             operator = Operator(settings)
-            await operator.start(upstream.host, upstream.port)
+            with _listening(f'upstreams.{upstream.name}', Listen(upstream.host, upstream.port)):
+                await operator.start(upstream.host, upstream.port)
             stack.push_async_callback(operator.stop)
             log.info('simulator.started', upstream=upstream.name, listen=f'{upstream.host}:{upstream.port}')
 
@@ -145,6 +153,18 @@ class Server:
                 await self.node.reload(kept)
                 self.configuration = kept
             return changes
+
+
+@contextmanager
+def _listening(key: str, listen: Listen) -> Iterator[None]:
+    """Say which key of the configuration an address belongs to that cannot be listened on."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ServerError(
+            f'cannot listen on {listen} ({key}): {reason}; stop what listens there, or choose another address'
+        ) from error
 
 
 async def connect_arguments(configuration: Configuration, stack: AsyncExitStack, own: bool = True) -> dict[str, Any]:

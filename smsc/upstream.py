@@ -316,7 +316,9 @@ def handle_repeated(core: Core, items: list[tuple[Upstream, Message]], _: None) 
     for upstream, message in items:
         if upstream.feed.online:
             upstream.feed.outbox.put_back([message])
-        else:
-            dispatch(core, message)
+            continue
+        if not message.upstreams:  # it was read from disk
+            core.decide(message)
+        dispatch(core, message)
     for upstream in {upstream for upstream, _ in items}:
         upstream.feed.pump()
