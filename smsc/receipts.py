@@ -239,6 +239,10 @@ def read_receipt(pdu: DeliverSm) -> tuple[bytes, int, int]:
 
     The id is empty when the receipt names no message.
     """
+    if pdu.tlvs:
+        receipted_id = c_octets(pdu.tlvs, Tag.RECEIPTED_MESSAGE_ID)
+        if receipted_id and integer(pdu.tlvs, Tag.MESSAGE_STATE) == MessageState.DELIVERED:
+            return receipted_id, int(MessageState.DELIVERED), 0  # the text could add nothing
     text = parse(payload_of(pdu))
     receipted_id, state, error = (text.id, text.state, _error_code(text.error)) if text else (b'', 7, 0)
     if pdu.tlvs:

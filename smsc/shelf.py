@@ -201,6 +201,8 @@ class DiskShelf:
             lane.on_disk = sum(
                 of is outbox and message.priority == lane_number and not due_at for of, message, due_at in self._entries
             )
+        else:  # the counts may be too low: only a page that is not full shows the end of the lane
+            lane.on_disk = max(1, lane.on_disk)
         if outbox.offline:  # its reader went away meanwhile: everything stays on disk
             lane.on_disk += len(rows)
             return

@@ -107,7 +107,7 @@ class Upstream:
             send_window=config.window,
             receive_window=sys.maxsize,
             pause_above=UNANSWERED_BOUND,
-            enquire_link_s=config.enquire_link_s or smpp.enquire_link_s,
+            enquire_link_s=smpp.enquire_link_s if config.enquire_link_s is None else config.enquire_link_s,
             response_timeout_s=config.response_timeout_s or smpp.response_timeout_s,
             pdu_read_s=smpp.pdu_read_s,
             unbind_timeout_s=smpp.unbind_timeout_s,
