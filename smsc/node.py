@@ -115,10 +115,6 @@ class Node:
 
     async def _reload_upstreams(self, configuration: Configuration) -> None:
         core = self.core
-        for name in [name for name in core.upstreams if name not in configuration.upstreams]:
-            upstream = core.upstreams.pop(name)
-            await upstream.stop_links()
-            self._move_elsewhere(upstream)
         for name, config in configuration.upstreams.items():
             known = core.upstreams.get(name)
             if known is None:
@@ -130,6 +126,10 @@ class Node:
                 await known.stop_links()
                 known.configure(config)
                 known.start_links(configuration)
+        for name in [name for name in core.upstreams if name not in configuration.upstreams]:
+            upstream = core.upstreams.pop(name)
+            await upstream.stop_links()
+            self._move_elsewhere(upstream)
 
     def _move_elsewhere(self, upstream: Upstream) -> None:
         """Route what waits for an upstream that is configured no more anew; what is on disk waits for its return."""

@@ -21,6 +21,9 @@ class Shelf(Protocol):
     def put(self, outbox: 'Outbox', message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` 0 means at the end of its lane."""
 
+    def keeps(self, outbox: 'Outbox', message: Message) -> bool:
+        """Return whether a message that was read from disk has its row in this outbox."""
+
     def left(self, message: Message) -> None:
         """Know that memory no longer holds a message that is on disk."""
 
@@ -128,15 +131,15 @@ class Outbox:
         self.refill()
 
     def go_offline(self) -> list[Message]:
-        """Nobody reads: empty the memory; return what was there and has no row on disk, for another outbox or the disk.
+        """Nobody reads: empty the memory; return what was there and has no row here, for another outbox or the disk.
 
-        What was read from disk is forgotten here and read again on return.
+        What was read from here is forgotten and read again on return.
         """
         self.offline = True
         mine: list[Message] = []
         for lane in self.lanes:
             for message in lane.head:
-                if message.stored_wait:
+                if message.stored_wait and self._shelf.keeps(self, message):
                     lane.on_disk += 1
                     self._shelf.left(message)
                 else:

@@ -13,6 +13,7 @@ from smsc.text import without_header
 
 MC_DELIVERY_RECEIPT = 0x04  # esm_class bits 5-2, SMPP 3.4 section 5.2.12
 TEXT_OCTETS = 20
+ESCAPE = b'\x1b'  # begins a character of the default alphabet's extension
 _RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
 MINUTE_MS = 60_000
 _STATE_OCTETS = tuple(bytes([state]) for state in range(256))
@@ -42,6 +43,8 @@ def receipt(message: Message, config: AccountConfig | None) -> DeliverSm:
     shown_id = format_message_id(message.id, config)
     state = message.state
     text = b'' if pdu.data_coding else without_header(pdu.esm_class, pdu.short_message)[:TEXT_OCTETS]
+    if text[-1:] == ESCAPE:  # half a character is no text, and peers refuse the whole receipt for it
+        text = text[:-1]
     return DeliverSm(  # by position: names cost a third of a microsecond
         0,
         0,

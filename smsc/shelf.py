@@ -2,11 +2,12 @@
 
 One worker on one connection does all of it in turn, so that no row can appear behind the place a lane was read up to.
 A row stays in the store's table `waiting` until its message has left (sent, final, acknowledged); `loaded` knows those
-that memory holds meanwhile. A message on the shelf is safe there: the low-water mark need not cover it.
+that memory holds meanwhile, `keeps` in which outbox their row is. A message on the shelf is safe there: the low-water
+mark need not cover it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, KeysView
 
 import structlog
 
@@ -29,8 +30,8 @@ class DiskShelf:
         self.on_expired: Callable[[list[tuple[str, Message]]], None] = lambda expired: None
         self.outbox_of: Callable[[Message], Outbox] = self._missing
         self.keep_until: Callable[[Message], int] = lambda message: message.expires_at
-        self.loaded: set[int] = set()
         self._store = store
+        self._rows_of: dict[int, Outbox] = {}
         self._live = live
         self._wall_ms = wall_ms
         self._entries: list[tuple[Outbox, Message, int]] = []
@@ -48,6 +49,15 @@ class DiskShelf:
     def load(self) -> int:
         """Messages on their way to the disk."""
         return len(self._entries) + len(self._late)
+
+    @property
+    def loaded(self) -> KeysView[int]:
+        """The ids of the messages on disk that memory holds."""
+        return self._rows_of.keys()
+
+    def keeps(self, outbox: Outbox, message: Message) -> bool:
+        """Return whether a message that was read from disk has its row in this outbox, not in one it was moved from."""
+        return self._rows_of.get(message.id) is outbox
 
     def put(self, outbox: Outbox, message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` (Unix milliseconds) 0 means at the end of its lane."""
@@ -78,7 +88,7 @@ class DiskShelf:
 
     def left(self, message: Message) -> None:
         """A message that was read from disk has left memory: sent, final, acknowledged or put on disk again."""
-        self.loaded.discard(message.id)
+        self._rows_of.pop(message.id, None)
 
     def start(self) -> None:
         """Begin to work, in a task of the shelf's own."""
@@ -173,10 +183,12 @@ class DiskShelf:
             if outcome.notice == Notice.DUE:
                 rows.append(Waiting(message, self.outbox_of(message).name, end, self.keep_until(message)))
         changed = await self._store.finish_late(outcomes, rows)
+        placed = set(changed)
         for outcome in outcomes:
             message = outcome.message
             self.left(message)
-            if outcome.notice == Notice.DUE and message.id in changed:
+            if outcome.notice == Notice.DUE and message.id in placed:
+                placed.discard(message.id)  # the same message may have come twice
                 outbox = self.outbox_of(message)
                 outbox.lanes[message.priority].on_disk += 1
                 outbox.refill()
@@ -209,7 +221,7 @@ class DiskShelf:
         if rows:
             lane.cursor = (rows[-1].due_at, rows[-1].seq)
         new = [row.message for row in rows if row.message.id not in self.loaded]
-        self.loaded.update(message.id for message in new)
+        self._rows_of.update((message.id, outbox) for message in new)
         outbox.add_fetched(lane, new)
 
     def _missing(self, message: Message) -> Outbox:

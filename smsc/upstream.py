@@ -317,7 +317,7 @@ def handle_repeated(core: Core, items: list[tuple[Upstream, Message]], _: None) 
         if upstream.feed.online:
             upstream.feed.outbox.put_back([message])
             continue
-        if not message.upstreams:  # it was read from disk
+        if not message.upstreams or upstream.name not in core.upstreams:  # read from disk, or removed by a reload
             core.decide(message)
         dispatch(core, message)
     for upstream in {upstream for upstream, _ in items}:

@@ -11,6 +11,7 @@ from storage.connection import Connection
 
 AHEAD_D = 3
 DAY_MS = 86_400_000
+LOCK_TIMEOUT_MS = 100
 _FILLFACTOR = {'message': 60, 'segment': 100}
 _TALLY = """
 insert into dropped (kind, state, notice, messages)
@@ -33,14 +34,19 @@ async def ensure(connection: Connection, from_ms: int, days: int = AHEAD_D) -> N
 
 
 async def _create(connection: Connection, table: str, start_ms: int) -> None:
+    """Make one partition: attached, as that waits for no reader and holds up no writer of the others."""
     name = _name(table, start_ms)
     if await connection.fetchval('select to_regclass($1) is not null', name):
         return
     try:
-        await connection.execute(
-            f'create table {name} partition of {table} for values from ({first_id(start_ms)})'
-            f' to ({first_id(start_ms + DAY_MS)}) with (fillfactor = {_FILLFACTOR[table]})'
-        )
+        async with connection.transaction():
+            await connection.execute(
+                f'create table {name} (like {table} including all) with (fillfactor = {_FILLFACTOR[table]})'
+            )
+            await connection.execute(
+                f'alter table {table} attach partition {name}'
+                f' for values from ({first_id(start_ms)}) to ({first_id(start_ms + DAY_MS)})'
+            )
     except (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):
         pass  # another node was faster
 
@@ -62,18 +68,30 @@ async def drop_settled(connection: Connection, now_ms: int, keep_d: int) -> list
     """Drop the days that ended more than `keep_d` days ago and hold nothing unfinished; return their names.
 
     What is dropped is added to the ledger's table in the same transaction. A day with a message that is not final, or a
-    receipt that is still due, stays: the sweeper gives those an end first.
+    receipt that is still due, stays: the sweeper gives those an end first. Traffic waits behind whoever waits for a
+    table's lock, so a reader in the way puts the drop off.
     """
     dropped: list[str] = []
     for start_ms in await existing_days(connection):
         if start_ms + DAY_MS + keep_d * DAY_MS > now_ms:
             break
-        name = _name('message', start_ms)
-        async with connection.transaction():
-            await connection.execute('set local enable_seqscan = on')
-            if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
+        try:
+            if not await _drop_if_settled(connection, start_ms):
                 continue
-            await connection.execute(_TALLY.format(name=name))
-            await connection.execute(f'drop table {name}, {_name("segment", start_ms)}')
+        except asyncpg.LockNotAvailableError:  # somebody reads the whole table: another time
+            break
         dropped.append(f'{datetime.fromtimestamp(start_ms / 1000, UTC):%Y-%m-%d}')
     return dropped
+
+
+async def _drop_if_settled(connection: Connection, start_ms: int) -> bool:
+    """Drop one day; return whether it was settled. Raises LockNotAvailableError when a reader is in the way."""
+    name = _name('message', start_ms)
+    async with connection.transaction():
+        await connection.execute('set local enable_seqscan = on')
+        if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
+            return False
+        await connection.execute(_TALLY.format(name=name))
+        await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
+        await connection.execute(f'drop table {name}, {_name("segment", start_ms)}')
+    return True

@@ -14,6 +14,8 @@ def statement(name: str) -> str:
 FINISH = statement('finish')
 CLOSE_NOTICES = statement('close_notices')
 MARK_REPEATED = statement('mark_repeated')
+MARK_READ = statement('mark_read')
+NOTE_READ = statement('note_read')
 INSERT_SEGMENTS = statement('insert_segments')
 FIND_BY_SEGMENT = statement('find_by_segment')
 INSERT_WAITING = statement('insert_waiting')

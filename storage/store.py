@@ -98,6 +98,7 @@ class Store:
         """`connect_arguments` are asyncpg.connect's: a `dsn`, or `host`, `user`, `database`."""
         self.health = Health()
         self.node = node
+        self._last_done_at = 0
         self._connections = {
             name: StoreConnection(name, connect_arguments, self.health)
             for name in ('accept', 'accept MO', 'sent', 'repeat', 'finish', 'close', 'find', 'unpark', 'wait', 'upkeep')
@@ -132,13 +133,19 @@ class Store:
         """
 
         async def insert(connection: Connection, doubtful: bool) -> None:
-            new = messages
-            if doubtful:
-                there = await self._present(connection, [message.id for message in messages])
-                new = [message for message in messages if message.id not in there]
-            await self._copy_messages(connection, new)
+            if not doubtful:
+                await self._copy_messages(connection, messages)
+                return
+            try:
+                await self._copy_missing(connection, messages)
+            except asyncpg.UniqueViolationError:  # the commit in doubt was still under way; now it is through
+                await self._copy_missing(connection, messages)
 
         await self._connections['accept' if give_up_s else 'accept MO'].run(insert, give_up_s)
+
+    async def _copy_missing(self, connection: Connection, messages: list[Message]) -> None:
+        there = await self._present(connection, [message.id for message in messages])
+        await self._copy_messages(connection, [message for message in messages if message.id not in there])
 
     async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
         rows = [_row(message) for message in messages]
@@ -196,8 +203,11 @@ class Store:
             return await self._finish(connection, doubtful, outcomes)
         async with connection.transaction():
             changed = await self._finish(connection, doubtful, outcomes)
+            new = {entry.message.id: entry for entry in waiting if entry.message.id in changed}
+            if doubtful:
+                waited += new  # as the commit in doubt may have put them there
             await connection.execute(sql.DELETE_WAITING, waited, '')
-            await self._insert_waiting(connection, [entry for entry in waiting if entry.message.id in changed])
+            await self._insert_waiting(connection, list(new.values()))
         return changed
 
     async def _finish(self, connection: Connection, doubtful: bool, outcomes: list[Outcome]) -> set[int]:
@@ -206,6 +216,7 @@ class Store:
         The first outcome of a message counts. All of a batch share the time it was given, which also tells, when the
         commit before was in doubt, what that commit has done.
         """
+        self._tell_apart(outcomes, doubtful)
         groups: dict[tuple[int, int, int], list[int]] = {}
         ids: set[int] = set()
         for outcome in outcomes:
@@ -233,6 +244,17 @@ class Store:
             done_at,
         )
         return {row[0] for row in rows}
+
+    def _tell_apart(self, outcomes: list[Outcome], doubtful: bool) -> None:
+        """See to it that no two batches have the same time, however short they are and whatever the clock does."""
+        if doubtful:
+            return
+        done_at = outcomes[0].done_at
+        if done_at <= self._last_done_at:
+            done_at = self._last_done_at + 1
+            for outcome in outcomes:
+                outcome.done_at = done_at
+        self._last_done_at = done_at
 
     async def _finish_alike(
         self, connection: Connection, ids: list[int], low: int, high: int, ending: tuple[int, int, int], done_at: int
@@ -352,10 +374,16 @@ class Store:
     async def fetch_waiting(
         self, outbox: str, priority: int, after: tuple[int, int], due_by: int, limit: int
     ) -> list[Fetched]:
-        """Return the head of a lane after the place `after` (due_at, seq); rows stay until their message has left."""
+        """Return the head of a lane after the place `after` (due_at, seq); rows stay until their message has left.
+
+        How far a lane of an upstream was read is committed first: `mark_read` asks for it after a crash.
+        """
 
         async def fetch(connection: Connection, doubtful: bool) -> list[Fetched]:
             rows = await connection.fetch(sql.FETCH_WAITING, self.node, outbox, priority, *after, due_by, limit)
+            if rows and outbox.startswith(OF_UPSTREAMS):
+                last = rows[-1]
+                await connection.execute(sql.NOTE_READ, self.node, outbox, priority, last['due_at'], last['seq'])
             return [Fetched(row['seq'], row['due_at'], _waiting_message(row)) for row in rows]
 
         return await self._connections['wait'].run(fetch)
@@ -437,6 +465,22 @@ class Store:
             await connection.execute(sql.MARK_REPEATED, ids, min(ids), max(ids))
 
         await self._connections['repeat'].run(update)
+
+    async def mark_read(self) -> None:
+        """Commit that what the run before had read from the lanes of upstreams may have reached them before."""
+
+        async def update(connection: Connection, doubtful: bool) -> None:
+            await connection.execute(sql.MARK_READ, self.node)
+
+        await self._connections['repeat'].run(update)
+
+    async def forget_read(self) -> None:
+        """Commit that nothing on disk is on its way: every submit has been accounted for, as after a clean stop."""
+
+        async def delete(connection: Connection, doubtful: bool) -> None:
+            await connection.execute('delete from lane where node = $1', self.node)
+
+        await self._connections['upkeep'].run(delete)
 
     async def overdue(self, from_id: int, below_id: int, expired_before: int, limit: int) -> list[Message]:
         """Return messages whose receipt has not come long after their time ran out."""

@@ -24,6 +24,8 @@ class BreakingProxy:
         """Close new connections as soon as they are taken."""
         self.rate_per_s = 0.0
         """Octets a second and direction of each connection; 0 = as they come."""
+        self.hold_answer_to = b''
+        """Hold `BACK` as soon as these octets pass `FORTH`."""
         self._gates = {FORTH: asyncio.Event(), BACK: asyncio.Event()}
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,5 +109,7 @@ class BreakingProxy:
             await gate.wait()
             if self.rate_per_s:
                 await asyncio.sleep(len(octets) / self.rate_per_s)
+            if self.hold_answer_to and direction == FORTH and self.hold_answer_to in octets:
+                self.hold(BACK)
             writer.write(octets)
             await writer.drain()

@@ -8,6 +8,7 @@ import msgspec
 import re2
 
 from pdu.status import CommandStatus
+from routing.patterns import Pattern
 from smsc.config.convert import Converter, keys_of, later_of
 from smsc.config.document import Place
 from smsc.config.problems import Problem
@@ -27,6 +28,7 @@ ACTIONS = ('failover', 'split', 'cheapest', 'reject', 'routes')
 WHOLE_PERCENT = 100
 LARGEST_RATIO = 10
 MAX_SYSTEM_ID = 15
+MAX_NAMES_SHOWN = 20
 
 
 class Checker:
@@ -46,7 +48,7 @@ class Checker:
     def check(self) -> None:
         """Find every contradiction and every key that has no effect yet."""
         configuration = self.configuration
-        self._check_listen()
+        self._check_smpp()
         for name, account in configuration.accounts.items():
             self._check_account(f'accounts.{name}', account)
         self._check_system_ids()
@@ -60,7 +62,9 @@ class Checker:
 
     # Parts
 
-    def _check_listen(self) -> None:
+    def _check_smpp(self) -> None:
+        if not _is_plain(self.configuration.smpp.system_id):
+            self._note('smpp.system_id', 'holds characters that are not ASCII', 'write letters and digits')
         if self.configuration.http.listen == self.configuration.smpp.listen and self.configuration.http.listen.port:
             self._note('http.listen', 'is the address and port of smpp.listen too', 'give it a port of its own')
 
@@ -74,8 +78,8 @@ class Checker:
         if not account.bind_types:
             self._note(f'{key}.bind_types', 'allows no bind', 'name transmitter, receiver or transceiver')
         system_id = account.system_id or account.name
-        if len(system_id) > MAX_SYSTEM_ID or not system_id.isascii():
-            remedy = f'add `system_id: ...` of up to {MAX_SYSTEM_ID} characters'
+        if len(system_id) > MAX_SYSTEM_ID or not _is_plain(system_id):
+            remedy = f'add `system_id: ...` of up to {MAX_SYSTEM_ID} ASCII characters'
             self._note(f'{key}.system_id', f'`{system_id}` is no system_id', remedy)
 
     def _check_system_ids(self) -> None:
@@ -89,6 +93,9 @@ class Checker:
     def _check_upstream(self, key: str, upstream: UpstreamConfig) -> None:
         if not upstream.host:
             self._note(key, 'has no host', 'add `host: ...`')
+        for name in ('system_id', 'password', 'system_type'):
+            if not _is_plain(getattr(upstream, name)):
+                self._note(f'{key}.{name}', 'holds characters that are not ASCII', 'write it as the operator gave it')
         for name in upstream.errors.__struct_fields__:
             for status in getattr(upstream.errors, name):
                 self._check_status(f'{key}.errors.{name}', status)
@@ -151,13 +158,16 @@ class Checker:
         if len(set(names)) < len(names):
             self._note(key, 'names an upstream twice', 'name each once')
 
-    def _known(self) -> str:
-        return ', '.join(self.configuration.upstreams) or 'those under `upstreams:` (none yet)'
+    def _known(self, kind: str = 'upstreams') -> str:
+        """Return some of the names that exist."""
+        names = list(getattr(self.configuration, kind))
+        some = ', '.join(names[:MAX_NAMES_SHOWN])
+        return f'{some}, ...' if len(names) > MAX_NAMES_SHOWN else some or f'those under `{kind}:` (none yet)'
 
     def _check_mo(self, key: str, route: MoRouteConfig) -> None:
         if not self._exists('accounts', route.account):
-            known = ', '.join(self.configuration.accounts) or 'those under `accounts:` (none yet)'
-            self._note(f'{key}.account', f'there is no account {route.account}', f'name one of {known}')
+            remedy = f'name one of {self._known("accounts")}'
+            self._note(f'{key}.account', f'there is no account {route.account}', remedy)
         self._check_when(f'{key}.when', route.when, 'upstream')
 
     def _check_when(self, key: str, when: WhenConfig, own: str) -> None:
@@ -176,8 +186,7 @@ class Checker:
             return
         for one in patterns(wanted):
             if not one.startswith('~') and '*' not in one and not self._exists(f'{name}s', one):
-                known = ', '.join(getattr(self.configuration, f'{name}s')) or f'those under `{name}s:` (none yet)'
-                self._note(key, f'there is no {name} {one}', f'name one of {known}')
+                self._note(key, f'there is no {name} {one}', f'name one of {self._known(f"{name}s")}')
 
     def _exists(self, kind: str, name: str) -> bool:
         """Return whether an account or upstream was written down, even if with mistakes."""
@@ -189,9 +198,12 @@ class Checker:
         for pattern in patterns(wanted):
             if pattern.startswith('~'):
                 try:
-                    re2.compile(pattern[1:], _quiet())
+                    Pattern([pattern])
                 except re2.error as error:
-                    self._note(key, f'is no regular expression: {error}', 'see the syntax of RE2')
+                    reason = error.args[0].decode('utf-8', 'replace')
+                    self._note(key, f'is no regular expression: {reason}', 'see the syntax of RE2')
+            elif pattern.startswith('+') and key.endswith('.destination'):
+                self._note(key, f'`{pattern}` never matches', 'write it without +')
             elif '*' in pattern[:-1]:
                 self._note(
                     key,
@@ -202,7 +214,7 @@ class Checker:
     def _check_status(self, key: str, status: Status) -> None:
         if isinstance(status, str) and status not in CommandStatus.__members__:
             self._note(key, f'there is no command_status {status}', 'write a name such as ESME_RINVDSTADR, or a number')
-        elif isinstance(status, int) and not 0 < status <= 0xFFFFFFFF:
+        elif not 0 < status_value(status) <= 0xFFFFFFFF:
             self._note(key, f'{status} is no error', 'write a command_status above 0')
 
     # Notes
@@ -253,18 +265,17 @@ def _takes_everything(route: RouteConfig | MoRouteConfig) -> bool:
     return all(wanted is None or '*' in patterns(wanted) for wanted in conditions)
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether a text is one octet a character in every PDU."""
+    return text.isascii() and text.isprintable()
+
+
 def _is_hash(text: str) -> bool:
     try:
         argon2.extract_parameters(text)
     except argon2.exceptions.InvalidHash:
         return False
     return True
-
-
-def _quiet() -> 're2.Options':
-    options = re2.Options()
-    options.log_errors = False
-    return options
 
 
 def patterns(wanted: OneOrMore) -> list[str]:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-import yaml
 from msgspec.structs import FieldInfo
 
-from smsc.config.document import Place, Value
+from smsc.config.document import Place, Value, read_word
 from smsc.config.problems import Problem
 from smsc.config.schema import SECRETS, Configuration, Listen, Network, Status
 
-MAX_RESOLVED_CHARACTERS = 1_000
 MAX_PORT = 65_535
+MAX_PORT_DIGITS = 5
 
 
 @functools.cache
@@ -46,6 +45,11 @@ class Converter:
         for name, part in value.data.items():
             path = f'{key}.{name}' if key else name
             if name not in fields:
+                if part.data is None and not SECRETS.isdisjoint(value.data):
+                    # The rest of a secret with a comma, perhaps: it must not be shown.
+                    remedy = 'put text with commas in quotes'
+                    self._note(value.key_places[name], key, 'holds a word without a value', remedy)
+                    continue
                 self._unknown(value.key_places[name], path, name, list(fields))
                 continue
             self.places[path] = value.key_places[name]
@@ -75,7 +79,10 @@ class Converter:
     def _named(self, value: Value, cls: type[msgspec.Struct], key: str, place: Place) -> Any:
         if not isinstance(value.data, dict):
             self._note(
-                place, key, 'expected names with keys below them', f'write `{key}:`, then a name on its own line'
+                place,
+                key,
+                'expected names with keys below them',
+                f'write `{key}:`, then a name on its own line, or take it out',
             )
             return _WRONG
         self.places[key] = place
@@ -107,9 +114,9 @@ class Converter:
         try:
             return _read(plain, hint)
         except ValueError as error:  # msgspec's ValidationError is one
-            if value.expanded and isinstance(plain, str):
+            if value.expanded and isinstance(plain, str):  # `2775` is a number also when it comes from the environment
                 try:
-                    return _read(_resolved(plain), hint)
+                    return _read(read_word(plain), hint)
                 except ValueError:
                     pass
             secret = key.rpartition('.')[2] in SECRETS or _is_expanded(value)
@@ -172,14 +179,6 @@ def _is_expanded(value: Value) -> bool:
     return value.expanded
 
 
-def _resolved(text: str) -> Any:
-    """Return what YAML takes a word for that came from the environment: `2775` is a number there too."""
-    try:
-        return yaml.safe_load(text) if len(text) <= MAX_RESOLVED_CHARACTERS else text
-    except yaml.YAMLError as error:
-        raise ValueError('not understood') from error
-
-
 def _read(plain: Any, hint: Any) -> Any:
     """Return a value of the type of a leaf. Raises ValueError."""
     bare = bare_of(hint)
@@ -187,7 +186,9 @@ def _read(plain: Any, hint: Any) -> Any:
         return None
     if bare is Listen:
         return _listen(plain)
-    if bare is Path and isinstance(plain, str):
+    if bare is Path:
+        if not isinstance(plain, str) or not plain:
+            raise ValueError('expected a path')
         return Path(plain)
     if get_args(bare)[:1] == (Network,):
         if not isinstance(plain, list):
@@ -204,7 +205,7 @@ def _described(hint: Any) -> Any:
 
 def _listen(plain: Any) -> Listen:
     host, colon, port = str(plain).rpartition(':')
-    if not colon or not port.isdecimal() or not int(port) <= MAX_PORT:
+    if not colon or not port.isdecimal() or len(port) > MAX_PORT_DIGITS or int(port) > MAX_PORT:
         raise ValueError('expected an address and a port')
     return Listen(host.strip('[]') or '0.0.0.0', int(port))
 

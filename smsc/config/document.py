@@ -17,8 +17,10 @@ from smsc.config.problems import Problem
 MAX_FILE_OCTETS = 16 << 20
 MAX_FILES = 100
 MAX_DEPTH = 50
+MAX_BITS = 64
 _VARIABLE = re.compile(r'\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\$\{')
 _LOADER: Any = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+_RESOLVER = yaml.SafeLoader('')
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -44,7 +46,6 @@ class Reader:
         self.problems: list[Problem] = []
         self._environ = environ
         self._files: set[Path] = set()
-        self._scalars = yaml.SafeLoader('')
 
     def read(self, path: Path) -> Value:
         """Return the top mapping of a file with its includes merged in."""
@@ -63,7 +64,7 @@ class Reader:
             return
         self._files.add(path.resolve())
         tree = self._compose(path, asked_at)
-        if tree is None:
+        if tree is None or tree.tag == 'tag:yaml.org,2002:null':
             return
         if not isinstance(tree, yaml.MappingNode):
             self._note(Place(str(path), 1), '', 'is no mapping', 'write keys such as `accounts:`')
@@ -179,14 +180,16 @@ class Reader:
 
     def _scalar(self, node: Any, key: str, place: Place) -> Value:
         text = node.value
+        if '\0' in text:
+            self._note(place, key, 'holds the character NUL', 'take it out')
         if '${' in text:
             return Value(self._expand(text, key, place), place, expanded=True)
         if node.tag == 'tag:yaml.org,2002:str':
             return Value(text, place)
         try:
-            return Value(self._scalars.construct_object(node), place)
-        except (yaml.YAMLError, ValueError):
-            self._note(place, key, 'is no value', 'put it in quotes')
+            return Value(read_word(text), place)
+        except ValueError as error:
+            self._note(place, key, str(error), 'put it in quotes if it is text')
             return Value(text, place)
 
     def _expand(self, text: str, key: str, place: Place) -> str:
@@ -202,12 +205,42 @@ class Reader:
             if found is None and has_default is None:
                 remedy = f'set it, or write ${{{name}:-default}}'
                 self._note(place, key, f'environment variable {name} is not set', remedy)
+            elif found is not None and not _is_text(found):
+                self._note(place, key, f'environment variable {name} is not UTF-8', 'set it to text in UTF-8')
             return found if found is not None else default or ''
 
         return _VARIABLE.sub(value, text)
 
     def _note(self, place: Place, key: str, message: str, remedy: str) -> None:
         self.problems.append(Problem(place.file, place.line, key, message, remedy))
+
+
+def read_word(text: str) -> Any:
+    """Return what a word without quotes stands for: text, a number, a truth value, a date, nothing.
+
+    Raises ValueError for a number or a date that is none, and for whole numbers beyond 64 bits.
+    """
+    resolver: Any = _RESOLVER
+    tag = resolver.resolve(yaml.ScalarNode, text, (True, False))
+    construct = resolver.yaml_constructors.get(tag)
+    if construct is None:
+        raise ValueError('is no value')
+    try:
+        value = construct(resolver, yaml.ScalarNode(tag, text))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise ValueError('is no value') from error
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError('is too large a number')
+    return value
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a variable was UTF-8; Python marks octets that were not as halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refusal(event: yaml.Event, depth: int) -> tuple[str, str] | None:

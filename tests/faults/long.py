@@ -1,7 +1,8 @@
 """The long trial by faults: `python -m tests.faults.long --server-kills 20 --postgres-kills 5 --seed 1`.
 
 Prints a line a fault, then the account as a table, and ends with 1 when a promise was broken or the product did not
-come back. With `--folder` configuration, store and logs stay there; `smsc message ID -c FOLDER/smsc.yaml` tells more then.
+come back. With `--folder` configuration, store and logs stay there: `smsc message ID -c FOLDER/smsc.yaml` tells what
+became of a message.
 """
 
 import argparse
@@ -59,11 +60,12 @@ def main() -> None:
     for name, (fault, count) in OPTIONS.items():
         parser.add_argument(f'--{name.replace("_", "-")}', type=int, default=count, help=f'{fault} ({count})')
     parser.add_argument('--rate', type=float, default=1500, help='messages a second (1500)')
+    parser.add_argument('--stall-s', type=float, nargs=2, default=(1, 4), metavar='S', help='least and most (1 4)')
     parser.add_argument('--seed', type=int, default=1, help='of order and moments (1)')
     parser.add_argument('--folder', type=Path, help='where to keep configuration, store and logs')
     arguments = parser.parse_args()
     faults = {fault: getattr(arguments, name) for name, (fault, _) in OPTIONS.items()}
-    plan = Plan(seed=arguments.seed, faults=faults, rate_per_s=arguments.rate)
+    plan = Plan(seed=arguments.seed, faults=faults, rate_per_s=arguments.rate, stall_s=tuple(arguments.stall_s))
     started = time.monotonic()
     try:
         trial, verdict = uvloop.run(run(plan, arguments.folder and arguments.folder.absolute()))

@@ -54,6 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float = 1500
     between: tuple[int, int] = (100, 1500)
     """At least and at most so many messages are answered between faults."""
+    stall_s: tuple[float, float] = (1, 4)
+    """For at least and at most so long PostgreSQL stands still."""
 
     def order(self, random: Random) -> list[Fault]:
         """The faults in a random order."""
@@ -93,7 +95,7 @@ class Trial:
             Fault.START: lambda: bench.kill_while_starting(self._random.uniform(0.05, 1.5)),
             Fault.POSTGRES: self._at_once(bench.kill_postmaster),
             Fault.BACKEND: self._at_once(lambda: bench.kill_backend(self._random)),
-            Fault.STALL: lambda: bench.stall_postgres(self._random.uniform(1, 4)),
+            Fault.STALL: lambda: bench.stall_postgres(self._random.uniform(*plan.stall_s)),
             Fault.OPERATOR: bench.kill_operator,
             Fault.LINKS: self._at_once(bench.cut_links),
             Fault.BINDS: self._at_once(self._cut_binds),
@@ -160,7 +162,7 @@ class Trial:
     # Conditions
 
     async def _answered(self, count: int) -> None:
-        """Waits until the load got so many more messages accepted, and half as many receipts: it is in traffic again."""
+        """Waits until so many more messages are accepted and half as many receipts are here: traffic flows again."""
         ledger = self._load.ledger
         ok, received = ledger.ok + count, ledger.received + count // 2
         await self._until(

@@ -80,12 +80,15 @@ class BreakingProxy:
         self.folder = folder
         self._target = target
         self._path = folder / target.name
+        self.lose = b''
+        """Answers of the server that contain these octets are lost on their way."""
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def restore(self) -> None:
         """Lets connections through, from now on."""
+        self.lose = b''
         self._server = await asyncio.start_unix_server(self._serve, self._path)
 
     async def cut(self) -> None:
@@ -102,16 +105,17 @@ class BreakingProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_unix_connection(self._target)
         self._writers |= {writer, far_writer}
-        for source, target in ((reader, far_writer), (far_reader, writer)):
-            task = asyncio.create_task(self._pump(source, target))
+        for source, target, is_answer in ((reader, far_writer, False), (far_reader, writer, True)):
+            task = asyncio.create_task(self._pump(source, target, is_answer))
             self._pumps.add(task)
             task.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_answer: bool) -> None:
         with suppress(OSError):
             while octets := await source.read(65536):
-                target.write(octets)
-                await target.drain()
+                if not (is_answer and self.lose and self.lose in octets):
+                    target.write(octets)
+                    await target.drain()
         target.close()
         self._writers.discard(target)
         with suppress(OSError):

@@ -17,6 +17,7 @@ from pdu.receipt_text import MessageState
 from tests.product.waiting import TIMEOUT_S, until
 
 P = TypeVar('P', bound=Pdu)
+TEXT = b'your code is 4711'
 DATE = b'2611211030'
 BINDS = (pdus.BindTransmitter, pdus.BindReceiver, pdus.BindTransceiver)
 
@@ -174,9 +175,9 @@ class Esme(Peer):
             bind(system_id=system_id.encode(), password=password.encode(), interface_version=interface_version)
         )
 
-    async def submit(self, **changes: Any) -> str:
+    async def submit(self, text: bytes = TEXT, **changes: Any) -> str:
         """Submits a message that must be accepted; returns its message_id."""
-        response = await self.ask(submit(**changes))
+        response = await self.ask(submit(text, **changes))
         assert isinstance(response, pdus.SubmitSmResp)
         assert response.command_status == 0, hex(response.command_status)
         return response.message_id.decode()
@@ -200,7 +201,7 @@ def receipt_of(pdu: pdus.DeliverSm) -> receipt_text.ReceiptText:
     return found
 
 
-def submit(text: bytes = b'your code is 4711', **changes: Any) -> SubmitSm:
+def submit(text: bytes = TEXT, **changes: Any) -> SubmitSm:
     """A submit_sm that wants its receipt."""
     fields: dict[str, Any] = {
         'source_addr_ton': 5,

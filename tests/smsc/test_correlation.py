@@ -12,8 +12,9 @@ from tests.product.waiting import until, until_async
 async def one(product, start_smsc, bind, **settings):
     """A product with one scripted operator, and an ESME."""
     queues = settings.pop('queues', {})
+    smpp = settings.pop('smpp', {})
     smsc = await start_smsc()
-    found = await product(upstreams={'mts': upstream(smsc.port, **settings)}, queues=queues)
+    found = await product(upstreams={'mts': upstream(smsc.port, **settings)}, queues=queues, smpp=smpp)
     await everywhere_bound(smsc)
     return found, smsc, await bind(found)
 
@@ -52,7 +53,7 @@ async def test_receipt_and_response_in_one_segment_in_the_wrong_order(product, s
 
 @pytest.mark.wire('F12')
 async def test_an_early_receipt_outlives_a_restart(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    found, smsc, esme = await one(product, start_smsc, bind, smpp={'drain_s': 0.3})
     smsc.script = lambda pdu: None
     message_id = await esme.submit()
     await smsc.submitted(1)

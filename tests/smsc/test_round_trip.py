@@ -170,3 +170,12 @@ async def test_the_receipt_of_a_binary_message_shows_no_text(running):
     await smsc.deliver_receipt(smsc.given[0])
     await esme.receipts(1)
     assert receipt_of(esme.delivered[0]).text == b''
+
+
+async def test_the_text_in_a_receipt_is_not_cut_within_a_character(running):
+    product, smsc, esme = running
+    await esme.submit(b'nineteen octets are\x1be, then a euro sign')
+    await smsc.submitted(1)
+    await smsc.deliver_receipt(smsc.given[0])
+    (receipt,) = await esme.receipts(1)
+    assert receipt.text == b'nineteen octets are'

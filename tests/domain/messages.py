@@ -1,6 +1,8 @@
 """Messages as the units of the server hold them, made as briefly as a test needs."""
 
-from domain.ids import MessageIds
+from itertools import count
+
+from domain.ids import first_id
 from domain.message import Kind, Message, Notice
 from pdu.codec import encode
 from pdu.pdus import DeliverSm, SubmitSm
@@ -8,7 +10,7 @@ from pdu.pdus import DeliverSm, SubmitSm
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
 
-_ids = MessageIds(0)
+_numbers = count(1)
 
 
 def mt_message(account: str = 'shop', upstream: str = 'mts', at_ms: int = NOW_MS, **fields: object) -> Message:
@@ -29,4 +31,4 @@ def mo_message(account: str = 'shop', upstream: str = 'mts', at_ms: int = NOW_MS
 
 def _message(kind, account, upstream, pdu, at_ms, fields):
     values = {'priority': 0, 'expires_at': at_ms + HOUR_MS} | fields
-    return Message(_ids.next(at_ms), kind, account, upstream, pdu, **values)
+    return Message(first_id(at_ms) + next(_numbers), kind, account, upstream, pdu, **values)

@@ -1,0 +1,298 @@
+"""Outboxes: order, priority, a bounded head in memory, and nothing lost or doubled between memory and disk."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from smsc.outbox import PRIORITIES, Outbox
+from smsc.shelf import DiskShelf
+from tests.domain.messages import NOW_MS, mt_message
+from tests.smsc.waiting_rows import WaitingRows
+
+
+class Bench:
+    """An outbox and its shelf; the shelf works when it is told to, the clock stands until it is moved."""
+
+    def __init__(self, capacity: int = 4, online: bool = True) -> None:
+        self.now_ms = NOW_MS
+        self.rows = WaitingRows()
+        self.shelf = DiskShelf(self.rows, {}, lambda: self.now_ms)
+        self.outbox = Outbox('upstream mts', capacity, self.shelf)
+        if online:
+            self.outbox.go_online()
+
+    def put(self, *priorities: int) -> list[int]:
+        ids = []
+        for priority in priorities:
+            message = mt_message(priority=priority, at_ms=self.now_ms)
+            ids.append(message.id)
+            self.outbox.put(message)
+        return ids
+
+    def work(self) -> None:
+        """Let the shelf do all it has to do."""
+        shelf = self.shelf
+        while shelf._entries or shelf._late or shelf._wanted or shelf._forgotten or shelf._sweep:
+            with suppress(StopIteration):  # nothing in it has to wait
+                shelf._work().send(None)
+
+    def leave(self, messages) -> None:
+        """The messages are sent, and that is committed."""
+        for message in messages:
+            if message.stored_wait:
+                self.rows.rows.pop(message.id, None)
+                self.shelf.left(message)
+
+    def take(self, count: int = 100) -> list[int]:
+        taken = self.outbox.take(count)
+        self.leave(taken)
+        return [message.id for message in taken]
+
+    def take_all(self) -> list[int]:
+        found = []
+        for _ in range(100):
+            self.shelf.want(self.outbox)
+            self.work()
+            found += self.take(3)
+        assert self.outbox.depth == 0
+        return found
+
+
+def test_messages_leave_in_the_order_they_came():
+    bench = Bench(capacity=100)
+    ids = bench.put(*[0] * 10)
+    assert bench.take(4) + bench.take(100) == ids
+    assert bench.outbox.depth == 0
+
+
+@pytest.mark.wire('G14')
+def test_a_higher_priority_leaves_first():
+    bench = Bench(capacity=100)
+    low, high, middle, high_2 = bench.put(0, 3, 1, 3)
+    assert bench.take(3) == [high, high_2, middle]
+    assert bench.take(3) == [low]
+
+
+@pytest.mark.wire('E13', 'G13')
+def test_what_memory_does_not_hold_waits_on_disk_and_keeps_its_order():
+    bench = Bench(capacity=4)
+    ids = bench.put(*[0] * 10)
+    assert (bench.outbox.in_memory, bench.outbox.on_disk) == (4, 6)
+    bench.work()
+    assert len(bench.rows.rows) == 6
+    taken = bench.take(3)
+    ids += bench.put(0)  # behind those on disk, though there is room in memory
+    assert bench.outbox.in_memory == 1
+    assert taken + bench.take_all() == ids
+    assert bench.rows.rows == {}
+
+
+def test_an_outbox_nobody_reads_keeps_everything_on_disk():
+    bench = Bench(online=False)
+    ids = bench.put(0, 0)
+    bench.work()
+    assert (bench.outbox.in_memory, bench.outbox.on_disk) == (0, 2)
+    assert bench.take() == []
+    bench.outbox.go_online()
+    assert bench.take_all() == ids
+
+
+def test_going_offline_forgets_what_is_on_disk_and_returns_the_rest():
+    bench = Bench(capacity=3)
+    ids = bench.put(*[0] * 5)
+    bench.take(3)
+    bench.work()
+    assert bench.outbox.in_memory == 2  # read back from disk
+    fresh = mt_message(priority=3)
+    bench.outbox.put(fresh)
+    assert [message.id for message in bench.outbox.go_offline()] == [fresh.id]
+    assert (bench.outbox.in_memory, bench.outbox.on_disk) == (0, 2)
+    assert bench.shelf.loaded == set()
+    bench.outbox.go_online()
+    assert bench.take_all() == ids[3:]
+
+
+@pytest.mark.wire('F5')
+def test_what_did_not_leave_goes_back_to_where_it_was():
+    bench = Bench(capacity=100)
+    ids = bench.put(*[0] * 6)
+    first = bench.outbox.take(4)
+    bench.outbox.put_back([first[2]])
+    bench.outbox.put_back([first[3], first[0]])
+    assert bench.take() == [ids[0], ids[2], ids[3], ids[4], ids[5]]
+
+
+def test_what_did_not_leave_goes_to_disk_when_nobody_reads_any_more():
+    bench = Bench(capacity=100)
+    ids = bench.put(0, 0)
+    taken = bench.outbox.take(2)
+    bench.outbox.go_offline()
+    bench.outbox.put_back(taken)
+    assert bench.outbox.in_memory == 0
+    bench.outbox.go_online()
+    assert bench.take_all() == ids
+
+
+def test_a_deferred_message_waits_for_its_time_and_holds_up_nobody():
+    bench = Bench(capacity=100)
+    later = mt_message()
+    bench.outbox.defer(later, NOW_MS + 5000)
+    ids = bench.put(0, 0)
+    bench.work()
+    assert bench.take() == ids
+    bench.shelf.want(bench.outbox)
+    bench.work()
+    assert bench.take() == []
+    assert bench.outbox.depth == 1
+    bench.now_ms += 5000
+    bench.shelf.want(bench.outbox)
+    bench.work()
+    assert bench.take() == [later.id]
+    assert bench.outbox.depth == 0
+
+
+@pytest.mark.wire('C21')
+def test_what_ran_out_of_time_is_taken_out_of_memory():
+    bench = Bench(capacity=100)
+    short = [mt_message(expires_at=NOW_MS + 10, priority=priority) for priority in (0, 3)]
+    for message in short:
+        bench.outbox.put(message)
+    (lasting,) = bench.put(0)
+    assert bench.outbox.remove_expired(NOW_MS + 9) == []
+    assert bench.outbox.remove_expired(NOW_MS + 10) == short
+    assert bench.outbox.depth == 1
+    assert bench.take() == [lasting]
+
+
+def test_a_lane_whose_count_was_lost_is_found_again():
+    bench = Bench(capacity=1)
+    ids = bench.put(0, 0, 0)
+    bench.work()
+    bench.outbox.lanes[0].on_disk = 0
+    bench.shelf.recount([bench.outbox])
+    bench.work()
+    assert bench.take_all() == ids
+
+
+class OrderOfLanes(RuleBasedStateMachine):
+    """Messages that only come and go: each lane stays in order, however memory and disk share them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench(capacity=3)
+        self.waiting: list[list[int]] = [[] for _ in range(PRIORITIES)]
+
+    @rule(priorities=st.lists(st.integers(0, PRIORITIES - 1), max_size=5))
+    def put(self, priorities):
+        for priority, message_id in zip(priorities, self.bench.put(*priorities), strict=True):
+            self.waiting[priority].append(message_id)
+
+    @rule(count=st.integers(1, 5), sent=st.booleans())
+    def take(self, count, sent):
+        for message in self.bench.outbox.take(count):
+            assert self.waiting[message.priority].pop(0) == message.id
+            if sent:
+                self.bench.leave([message])
+
+    @rule()
+    def work(self):
+        self.bench.work()
+
+    @rule(step_ms=st.integers(-5, 1000))
+    def move_the_clock(self, step_ms):
+        self.bench.now_ms += step_ms
+
+    @invariant()
+    def depth_is_what_waits(self):
+        over = self.bench.outbox.depth - sum(map(len, self.waiting))
+        assert 0 <= over <= PRIORITIES  # a lane is known to be empty once it was read to its end
+        assert self.bench.outbox.in_memory <= 3
+
+
+class NothingLost(RuleBasedStateMachine):
+    """Whatever happens to messages, each is in one place, and all of them leave once in the end."""
+
+    @initialize(capacity=st.integers(1, 5))
+    def start(self, capacity):
+        self.bench = Bench(capacity)
+        self.known: set[int] = set()
+        self.left: set[int] = set()
+        self.in_flight: list = []
+
+    @rule(priorities=st.lists(st.integers(0, 2), max_size=5))
+    def put(self, priorities):
+        self.known.update(self.bench.put(*priorities))
+
+    @rule(count=st.integers(1, 6))
+    def take(self, count):
+        taken = self.bench.outbox.take(count)
+        held = {message.id for message in self.in_flight}
+        for message in taken:
+            assert message.id in self.known
+            assert message.id not in self.left
+            assert message.id not in held
+        self.in_flight += taken
+
+    @rule(count=st.integers(1, 3))
+    def leave(self, count):
+        gone, self.in_flight = self.in_flight[:count], self.in_flight[count:]
+        self.bench.leave(gone)
+        self.left.update(message.id for message in gone)
+
+    @rule(count=st.integers(1, 3))
+    def put_back(self, count):
+        back, self.in_flight = self.in_flight[:count], self.in_flight[count:]
+        self.bench.outbox.put_back(back)
+
+    @rule(wait_ms=st.integers(1, 5000))
+    def defer(self, wait_ms):
+        for message in self.in_flight[:1]:
+            self.bench.outbox.defer(message, self.bench.now_ms + wait_ms)
+        del self.in_flight[:1]
+
+    @rule()
+    def go_offline(self):
+        for message in self.bench.outbox.go_offline():
+            self.bench.outbox.put(message)
+
+    @rule()
+    def go_online(self):
+        self.bench.outbox.go_online()
+
+    @rule(step_ms=st.integers(-5, 3000))
+    def move_the_clock(self, step_ms):
+        self.bench.now_ms += step_ms
+
+    @rule()
+    def work(self):
+        self.bench.work()
+
+    def teardown(self):
+        if not hasattr(self, 'bench'):
+            return
+        bench = self.bench
+        self.bench.leave(self.in_flight)
+        self.left.update(message.id for message in self.in_flight)
+        bench.outbox.go_online()
+        for _ in range(200):
+            bench.now_ms += 5000
+            bench.shelf.want(bench.outbox)
+            bench.shelf.recount([bench.outbox])
+            bench.work()
+            taken = bench.take(5)
+            assert not self.left.intersection(taken)
+            self.left.update(taken)
+            if self.left == self.known:
+                break
+        assert self.left == self.known
+        assert bench.rows.rows == {}
+        assert bench.outbox.in_memory == 0
+
+
+OrderOfLanes.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+NothingLost.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+test_lanes_keep_their_order = OrderOfLanes.TestCase
+test_nothing_is_lost_or_doubled = NothingLost.TestCase

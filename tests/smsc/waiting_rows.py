@@ -1,0 +1,53 @@
+"""The store's table `waiting` in memory, for tests that take thousands of steps through an outbox and its shelf."""
+
+from domain.message import Message
+from storage.store import Fetched, Waiting
+
+
+class WaitingRows:
+    """What DiskShelf asks of the store. Rows are copies: what is read back is another message of the same id."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, tuple[int, Waiting]] = {}
+        self._seq = 0
+
+    async def wait(self, entries: list[Waiting]) -> None:
+        for entry in entries:
+            self._seq += 1
+            self.rows[entry.message.id] = self._seq, entry
+
+    async def fetch_waiting(
+        self, outbox: str, priority: int, after: tuple[int, int], due_by: int, limit: int
+    ) -> list[Fetched]:
+        lane = [
+            Fetched(seq, entry.due_at, _copy(entry.message))
+            for seq, entry in self.rows.values()
+            if entry.outbox == outbox and entry.message.priority == priority
+        ]
+        lane.sort(key=lambda row: (row.due_at, row.seq))
+        return [row for row in lane if (row.due_at, row.seq) > after and row.due_at <= due_by][:limit]
+
+    async def lanes_with_more(self, lanes: list[tuple[str, int, int, int]]) -> list[tuple[str, int]]:
+        return [
+            (outbox, priority)
+            for outbox, priority, due_at, seq in lanes
+            if await self.fetch_waiting(outbox, priority, (due_at, seq), 1 << 62, 1)
+        ]
+
+    async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
+        return [
+            (entry.outbox, _copy(entry.message)) for _, entry in self.rows.values() if entry.expires_at <= now_ms
+        ][:limit]
+
+
+def _copy(message: Message) -> Message:
+    return Message(
+        message.id,
+        message.kind,
+        message.account,
+        message.upstream,
+        message.pdu,
+        message.priority,
+        message.expires_at,
+        stored_wait=True,
+    )
