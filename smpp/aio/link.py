@@ -131,6 +131,6 @@ class Link:
             self._note_failure(session.close_reason)
 
     def _note_failure(self, text: str) -> None:
-        if text != self.last_error or self.refusals:
+        if not self._stopping and (text != self.last_error or self.refusals):
             log.warning('link.down', link=self.settings.name, reason=text, refusals=self.refusals)
         self.last_error = text

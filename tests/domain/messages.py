@@ -1,6 +1,7 @@
 """Messages as the units of the server hold them, made as briefly as a test needs."""
 
 from itertools import count
+from typing import Any
 
 from domain.ids import first_id
 from domain.message import Kind, Message, Notice
@@ -29,6 +30,8 @@ def mo_message(account: str = 'shop', upstream: str = 'mts', at_ms: int = NOW_MS
     return _message(Kind.MO, account, upstream, pdu, at_ms, fields)
 
 
-def _message(kind, account, upstream, pdu, at_ms, fields):
-    values = {'priority': 0, 'expires_at': at_ms + HOUR_MS} | fields
+def _message(
+    kind: Kind, account: str, upstream: str, pdu: SubmitSm | DeliverSm, at_ms: int, fields: dict[str, Any]
+) -> Message:
+    values: dict[str, Any] = {'priority': 0, 'expires_at': at_ms + HOUR_MS} | fields
     return Message(first_id(at_ms) + next(_numbers), kind, account, upstream, pdu, **values)

@@ -1,4 +1,4 @@
-"""Two sessions connected in memory, an ESME's and an SMSC's: every octet one sends, the other receives, at a given time.
+"""Two sessions connected in memory, an ESME's and an SMSC's: what one sends, the other receives, at a given time.
 
 The pair answers nothing by itself: what the sessions hand to their owners is kept, for the test to look at and answer.
 """
@@ -52,7 +52,7 @@ class Pair:
     def __init__(self, esme: SessionSettings = SETTINGS, smsc: SessionSettings = SETTINGS) -> None:
         self.esme = Side(Role.ESME, esme)
         self.smsc = Side(Role.SMSC, smsc)
-        self.log: list[tuple[str, Pdu]] = []
+        self.log: list[tuple[str, Any]] = []
 
     def exchange(self, now: float = START) -> None:
         """Carry octets both ways until neither side has more to send."""

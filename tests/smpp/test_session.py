@@ -1,4 +1,6 @@
-"""A session's conversations, without sockets and clock: binding, parting, windows, PDUs that are not as they should be."""
+"""A session's conversations, without sockets and clock: binding, parting, windows, PDUs that are not as they ought."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -367,7 +369,7 @@ def test_fifty_pdus_in_one_read_get_fifty_responses():
 @pytest.mark.wire('A1')
 def test_octets_one_by_one_are_the_same_as_whole():
     session = session_in(Role.SMSC, State.BOUND_TRX)
-    found = [pdu for octet in encode(SUBMIT) * 2 for pdu in session.receive(bytes([octet]), START).requests]
+    found: list[Any] = [pdu for octet in encode(SUBMIT) * 2 for pdu in session.receive(bytes([octet]), START).requests]
     assert [pdu.short_message for pdu in found] == [b'hello', b'hello']
 
 
@@ -388,7 +390,10 @@ def test_our_sequence_numbers_start_at_1_and_rise():
         pair.esme.request(SubmitSm())
         pair.smsc.request(DeliverSm())
     pair.exchange()
-    numbers = {name: [pdu.sequence_number for who, pdu in pair.log if who == name and not pdu.is_response] for name in ('esme', 'smsc')}
+    numbers = {
+        name: [pdu.sequence_number for who, pdu in pair.log if who == name and not pdu.is_response]
+        for name in ('esme', 'smsc')
+    }
     assert numbers == {'esme': [1, 2, 3, 4], 'smsc': [1, 2, 3]}
 
 
@@ -434,7 +439,7 @@ def test_random_octets_never_raise(chunks, role, state):
 
 
 HEADERS = st.builds(
-    lambda command_id, sequence_number, body: raw(command_id, sequence_number, body),
+    raw,
     st.sampled_from([*CLASSES, 0x999, 0x80000999]),
     st.integers(0, 5),
     st.binary(max_size=60),
@@ -455,7 +460,8 @@ def test_framed_nonsense_never_raises_and_every_request_is_answered(pdus, role, 
     asked = [
         octets
         for octets in pdus
-        if not octets[4] & 0x80 and int.from_bytes(octets[4:8], 'big') not in {CommandId.ALERT_NOTIFICATION, CommandId.OUTBIND}
+        if not octets[4] & 0x80
+        and int.from_bytes(octets[4:8], 'big') not in {CommandId.ALERT_NOTIFICATION, CommandId.OUTBIND}
     ]
     left = sum(isinstance(pdu, tuple(BINDS.values())) for pdu in received.requests)
     assert len(answers) == len(asked) - left

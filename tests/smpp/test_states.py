@@ -14,9 +14,7 @@ BINDINGS = {int(bind.command_id) for bind in BINDS.values()}
 UNANSWERED = {int(CommandId.ALERT_NOTIFICATION), int(CommandId.OUTBIND)}
 REQUESTS = sorted(command_id for command_id in CLASSES if not command_id & RESPONSE)
 MESSAGES = [
-    command_id
-    for command_id in REQUESTS
-    if command_id not in BINDINGS | {CommandId.UNBIND, CommandId.ENQUIRE_LINK}
+    command_id for command_id in REQUESTS if command_id not in BINDINGS | {CommandId.UNBIND, CommandId.ENQUIRE_LINK}
 ]
 EXPECTED = {
     (Role.SMSC, State.BOUND_TX): 'submit_sm submit_multi data_sm query_sm cancel_sm replace_sm',

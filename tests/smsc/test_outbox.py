@@ -1,14 +1,17 @@
 """Outboxes: order, priority, a bounded head in memory, and nothing lost or doubled between memory and disk."""
 
 from contextlib import suppress
+from typing import cast
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from domain.message import Message
 from smsc.outbox import PRIORITIES, Outbox
 from smsc.shelf import DiskShelf
+from storage.store import Store
 from tests.domain.messages import NOW_MS, mt_message
 from tests.smsc.waiting_rows import WaitingRows
 
@@ -19,7 +22,7 @@ class Bench:
     def __init__(self, capacity: int = 4, online: bool = True) -> None:
         self.now_ms = NOW_MS
         self.rows = WaitingRows()
-        self.shelf = DiskShelf(self.rows, {}, lambda: self.now_ms)
+        self.shelf = DiskShelf(cast(Store, self.rows), {}, lambda: self.now_ms)
         self.outbox = Outbox('upstream mts', capacity, self.shelf)
         if online:
             self.outbox.go_online()
@@ -220,7 +223,7 @@ class NothingLost(RuleBasedStateMachine):
         self.bench = Bench(capacity)
         self.known: set[int] = set()
         self.left: set[int] = set()
-        self.in_flight: list = []
+        self.in_flight: list[Message] = []
 
     @rule(priorities=st.lists(st.integers(0, 2), max_size=5))
     def put(self, priorities):

@@ -35,9 +35,9 @@ class WaitingRows:
         ]
 
     async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
-        return [
-            (entry.outbox, _copy(entry.message)) for _, entry in self.rows.values() if entry.expires_at <= now_ms
-        ][:limit]
+        return [(entry.outbox, _copy(entry.message)) for _, entry in self.rows.values() if entry.expires_at <= now_ms][
+            :limit
+        ]
 
 
 def _copy(message: Message) -> Message:

@@ -1,6 +1,5 @@
-"""A store on the shared PostgreSQL: each test has a database of its own, with the partitions of the days around NOW_MS."""
+"""A store on the shared PostgreSQL: each test has a database of its own, with the partitions from NOW_MS on."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +10,8 @@ from storage.store import Store
 from tests.breaking import BreakingProxy
 from tests.domain.messages import NOW_MS
 from tests.product.database import Databases
+from tests.product.waiting import until_async
 
-TIMEOUT_S = 20.0
 Sql = asyncpg.Connection
 
 
@@ -59,7 +58,4 @@ async def frail_store(database: dict[str, Any], proxy: BreakingProxy) -> AsyncIt
 
 async def eventually(sql: Sql, question: str, *arguments: object) -> Any:
     """Ask until the answer is true."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while not (answer := await sql.fetchval(question, *arguments)):
-            await asyncio.sleep(0.003)
-    return answer
+    return await until_async(lambda: sql.fetchval(question, *arguments))

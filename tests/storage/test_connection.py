@@ -113,7 +113,9 @@ async def test_a_caller_that_gives_up_leaves_a_connection_that_works(connection,
         await postgres.execute('select pg_sleep(60)')
 
     task = asyncio.create_task(connection.run(sleep))
-    await eventually(sql, "select true from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()")
+    await eventually(
+        sql, "select true from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()"
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

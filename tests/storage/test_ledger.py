@@ -4,14 +4,17 @@ import pytest
 
 from domain.message import Kind, Notice
 from pdu.receipt_text import MessageState
-from storage.ledger import read_ledger, read_story
+from storage.ledger import Story, read_ledger, read_story
 from storage.store import Outcome, Waiting
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
 
 
 @pytest.mark.wire('G10')
 async def test_every_message_is_in_one_place(store, database):
-    in_memory, on_disk, with_operator, delivered, failed, mo = messages = [*(mt_message() for _ in range(5)), mo_message()]
+    in_memory, on_disk, with_operator, delivered, failed, mo = messages = [
+        *(mt_message() for _ in range(5)),
+        mo_message(),
+    ]
     await store.accept(messages)
     await store.wait([Waiting(on_disk, 'upstream mts', NOW_MS, NOW_MS + HOUR_MS)])
     with_operator.upstream_message_id = 'x'
@@ -46,12 +49,18 @@ async def test_an_empty_store_adds_up(store, database):
     assert ledger.accepted == 0
 
 
+async def story_of(database, message) -> Story:
+    story = await read_story(database, message.id)
+    assert story is not None
+    return story
+
+
 async def test_a_message_has_a_story(store, database):
     message = mt_message()
     message.route, message.upstream_message_id = 'russia', 'abc'
     await store.accept([message])
     await store.wait([Waiting(message, 'upstream mts', NOW_MS + 5, NOW_MS + HOUR_MS)])
-    before = await read_story(database, message.id)
+    before = await story_of(database, message)
     assert (before.state, before.waits_in, before.waits_until, before.parts) == (
         MessageState.ENROUTE,
         'upstream mts',
@@ -61,10 +70,20 @@ async def test_a_message_has_a_story(store, database):
     message.stored_wait = True
     await store.record_sent([message], [])
     await store.finish([Outcome(message, MessageState.DELIVERED, 0, Notice.DUE, NOW_MS + 9)])
-    after = await read_story(database, message.id)
-    assert (after.state, after.notice, after.done_at, after.waits_in) == (MessageState.DELIVERED, Notice.DUE, NOW_MS + 9, None)
+    after = await story_of(database, message)
+    assert (after.state, after.notice, after.done_at, after.waits_in) == (
+        MessageState.DELIVERED,
+        Notice.DUE,
+        NOW_MS + 9,
+        None,
+    )
     assert after.parts == [('mts', 'abc', 1)]
-    assert (after.source_addr, after.destination_addr, after.route, after.account) == ('Shop', '79161234567', 'russia', 'shop')
+    assert (after.source_addr, after.destination_addr, after.route, after.account) == (
+        'Shop',
+        '79161234567',
+        'russia',
+        'shop',
+    )
 
 
 async def test_an_unknown_message_has_none(store, database):

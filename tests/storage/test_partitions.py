@@ -43,7 +43,9 @@ async def test_the_days_ahead_have_partitions(store, sql):
 async def test_messages_of_a_day_without_partition_are_accepted(store, sql):
     ahead = NOW_MS + 400 * DAY_MS
     messages = await accept_on(store, ahead) + await accept_on(store, OLD_MS)
-    assert await sql.fetchval('select count(*) from message where id = any($1::bigint[])', [m.id for m in messages]) == 6
+    assert (
+        await sql.fetchval('select count(*) from message where id = any($1::bigint[])', [m.id for m in messages]) == 6
+    )
     assert {day(ahead), day(OLD_MS)} <= set(await partitions.existing_days(sql))
 
 
@@ -115,11 +117,15 @@ async def test_a_long_read_puts_the_drop_off_and_holds_up_no_traffic(store, sql)
 
 
 async def test_partitions_are_like_their_table(store, sql):
-    name = f'message_{"20260921"}'
+    name = 'message_20260921'
     keys = await sql.fetch(
-        "select indrelid::regclass::text as name from pg_index where indisprimary and indrelid::regclass::text ~ '^(message|segment)_2026'"
+        'select indrelid::regclass::text as name from pg_index'
+        " where indisprimary and indrelid::regclass::text ~ '^(message|segment)_2026'"
     )
-    tables = await sql.fetch("select inhrelid::regclass::text as name from pg_inherits i join pg_class c on c.oid = inhrelid where c.relkind = 'r'")
+    tables = await sql.fetch(
+        'select inhrelid::regclass::text as name from pg_inherits join pg_class c on c.oid = inhrelid'
+        " where c.relkind = 'r'"
+    )
     assert {row['name'] for row in tables} == {row['name'] for row in keys}
     assert name in {row['name'] for row in tables}
     assert 'fillfactor=60' in await sql.fetchval('select reloptions from pg_class where oid = $1::regclass', name)

@@ -60,7 +60,10 @@ async def test_an_accepted_message_is_read_back_as_it_was(store):
 @pytest.mark.wire('E6', 'E8')
 async def test_a_message_ends_once_and_the_first_outcome_counts(store, sql):
     first, second = await accepted(store, 2)
-    assert await store.finish([outcome(first), outcome(first, UNDELIVERABLE, 5), outcome(second)]) == {first.id, second.id}
+    assert await store.finish([outcome(first), outcome(first, UNDELIVERABLE, 5), outcome(second)]) == {
+        first.id,
+        second.id,
+    }
     assert await store.finish([outcome(first, UNDELIVERABLE, 9, done_at=NOW_MS + 7)]) == set()
     row = await sql.fetchrow('select state, notice, error, done_at from message where id = $1', first.id)
     assert tuple(row) == (DELIVERED, Notice.DUE, 0, NOW_MS)
@@ -74,7 +77,8 @@ async def test_two_batches_of_the_same_millisecond_do_not_both_end_a_message(sto
 
 
 async def test_only_what_a_batch_has_ended_is_returned(store):
-    done, fresh, unknown = [*await accepted(store, 2), mt_message()]
+    done, fresh = await accepted(store, 2)
+    unknown = mt_message()
     await store.finish([outcome(done)])
     assert await store.finish([outcome(message) for message in (done, fresh, unknown)]) == {fresh.id}
 
@@ -178,7 +182,9 @@ async def test_a_lane_is_read_in_order_page_by_page(store):
     messages = await accepted(store, 5)
     later, other_lane, other_outbox = await accepted(store), await accepted(store, priority=1), await accepted(store)
     await store.wait([waiting(message) for message in messages[:3]])
-    await store.wait([waiting(later[0], NOW_MS + 5000), waiting(other_lane[0]), waiting(other_outbox[0], outbox='account shop')])
+    await store.wait(
+        [waiting(later[0], NOW_MS + 5000), waiting(other_lane[0]), waiting(other_outbox[0], outbox='account shop')]
+    )
     await store.wait([waiting(message) for message in messages[3:]])
     first, place = await fetch(store, limit=3)
     second, place = await fetch(store, place)
@@ -238,9 +244,7 @@ async def test_the_depth_on_disk_is_counted_by_lane_and_account(store):
 @pytest.mark.wire('C21')
 async def test_what_ran_out_of_time_on_disk_is_found_oldest_first(store):
     first, second, third = await accepted(store, 3)
-    await store.wait(
-        [waiting(first, expires_at=NOW_MS + 2), waiting(second, expires_at=NOW_MS + 1), waiting(third)]
-    )
+    await store.wait([waiting(first, expires_at=NOW_MS + 2), waiting(second, expires_at=NOW_MS + 1), waiting(third)])
     expired = await store.expired_waiting(NOW_MS + 2, 10)
     assert [(outbox, message.id) for outbox, message in expired] == [
         ('upstream mts', second.id),
@@ -349,7 +353,11 @@ async def test_an_accept_whose_answer_was_lost_is_not_doubled(frail_store, proxy
     messages = [mt_message() for _ in range(3)]
     ids = ids_of(messages)
     await in_doubt(
-        proxy, sql, frail_store.accept(messages, give_up_s), 'select count(*) = 3 from message where id = any($1::bigint[])', ids
+        proxy,
+        sql,
+        frail_store.accept(messages, give_up_s),
+        'select count(*) = 3 from message where id = any($1::bigint[])',
+        ids,
     )
     assert await sql.fetchval('select count(*) from message where id = any($1::bigint[])', ids) == 3
     assert frail_store.health.available
@@ -459,14 +467,15 @@ async def test_backends_killed_under_load_lose_and_double_nothing(store, sql):
 
     task = asyncio.create_task(go())
     kills = 0
-    while not task.done():
+    while not task.done() and kills < 20:
         await sql.execute(kill)
         kills += 1
         await asyncio.wait([task], timeout=0.02)
     await task
     assert kills > 3
     counts = await sql.fetchrow(
-        'select (select count(*) from message where state = 2), (select count(*) from message), (select count(*) from segment)'
+        'select (select count(*) from message where state = 2), (select count(*) from message),'
+        ' (select count(*) from segment)'
     )
     assert tuple(counts) == (1500, 1500, 1500)
 

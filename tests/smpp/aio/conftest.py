@@ -13,6 +13,8 @@ from smpp.session import SMPP_3_4, Session, SessionSettings
 from smpp.states import BOUND, Role
 from tests.smpp.aio.owner import TIMEOUT_S, Owner
 
+DEFAULT = SessionSettings()
+
 
 class Smsc:
     """A listener whose connections each have an owner, kept in the order they came."""
@@ -37,16 +39,14 @@ class Sockets:
         self._connections: list[Connection] = []
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def smsc(
-        self, settings: SessionSettings = SessionSettings(), make_owner: Callable[[], Owner] = Owner
-    ) -> Smsc:
+    async def smsc(self, settings: SessionSettings = DEFAULT, make_owner: Callable[[], Owner] = Owner) -> Smsc:
         smsc = Smsc(settings, make_owner)
         self._listeners.append(smsc.listener)
         smsc.port = await smsc.listener.start('127.0.0.1', 0)
         return smsc
 
     async def esme(
-        self, port: int, settings: SessionSettings = SessionSettings(), owner: Owner | None = None
+        self, port: int, settings: SessionSettings = DEFAULT, owner: Owner | None = None
     ) -> tuple[Owner, Connection]:
         """An ESME that is bound as a transceiver."""
         owner = owner or Owner()

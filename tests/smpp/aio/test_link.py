@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from smpp.aio.link import Link, LinkSettings
 from smpp.session import SMPP_3_4, SessionSettings
 from smpp.states import State
 from tests.breaking import BreakingProxy
+from tests.product.waiting import until
 from tests.smpp.aio.owner import TIMEOUT_S, Owner
 
 QUICK_S = 0.001
@@ -37,7 +39,11 @@ async def start():
     links = []
 
     def start(port, owner, make_bind=make_bind, **settings):
-        settings = {'first_s': QUICK_S, 'last_s': QUICK_S, 'session': SessionSettings(unbind_timeout_s=1)} | settings
+        settings: dict[str, Any] = {
+            'first_s': QUICK_S,
+            'last_s': QUICK_S,
+            'session': SessionSettings(unbind_timeout_s=1),
+        } | settings
         link = Link(LinkSettings('one', '127.0.0.1', port, **settings), make_bind, owner)
         links.append(link)
         link.start()
@@ -46,13 +52,6 @@ async def start():
     yield start
     for link in links:
         await link.stop()
-
-
-async def eventually(condition):
-    """Wait for what no callback tells of."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while not condition():
-            await asyncio.sleep(QUICK_S)
 
 
 async def test_a_link_binds_and_says_so(smsc, start):
@@ -89,7 +88,7 @@ async def test_a_link_keeps_trying_while_nobody_listens(sockets, start):
     gone = await sockets.smsc()
     gone.listener.stop_listening()
     link = start(gone.port, Owner())
-    await eventually(lambda: link.last_error)
+    await until(lambda: link.last_error)
     assert link.last_error.startswith(f'cannot connect to 127.0.0.1:{gone.port}')
     assert link.refusals == 0
     assert not link.bound
@@ -110,7 +109,7 @@ async def test_a_link_survives_a_peer_that_closes_at_once(proxy, start):
 async def test_a_refused_password_waits_long_and_is_counted(smsc, start, status):
     smsc._make_owner = lambda: refusing(CommandStatus[status])
     link = start(smsc.port, Owner(), refused_s=3600)
-    await eventually(lambda: link.refusals)
+    await until(lambda: link.refusals)
     assert link.refusals == 1
     assert link.last_error == f'bind refused with {status}'
     assert 3000 < link._delay_s(1) < 4000
@@ -126,14 +125,14 @@ async def test_refusals_count_in_a_row_until_a_bind_stands(smsc, start):
     assert link.refusals == 3
     smsc.owners[3].connection.abort()
     await owner.until(lambda: not link.bound)
-    await eventually(lambda: link.bound)
+    await until(lambda: link.bound)
     assert link.refusals == 0
 
 
 async def test_another_error_of_the_bind_is_no_refusal_of_the_password(smsc, start):
     smsc._make_owner = lambda: refusing(CommandStatus.ESME_RSYSERR)
     link = start(smsc.port, Owner(), refused_s=3600)
-    await eventually(lambda: len(smsc.owners) > 2)
+    await until(lambda: len(smsc.owners) > 2)
     assert link.refusals == 0
 
 
@@ -181,7 +180,8 @@ async def test_stop_ends_a_link_whose_peer_is_silent(proxy, smsc, start):
     await owner.until(lambda: link.bound)
     proxy.hold()
     stopping = asyncio.create_task(link.stop('shutdown'))
-    await eventually(lambda: link.connection.session.state is State.UNBINDING)
+    connection = link.connection
+    await until(lambda: connection.session.state is State.UNBINDING)
     link.tick(asyncio.get_running_loop().time() + 2)
     await stopping
     assert owner.lost == []
@@ -191,7 +191,7 @@ async def test_stop_ends_a_link_that_waits_for_its_next_try(sockets, start):
     gone = await sockets.smsc()
     gone.listener.stop_listening()
     link = start(gone.port, Owner(), first_s=3600, last_s=3600)
-    await eventually(lambda: link.last_error)
+    await until(lambda: link.last_error)
     async with asyncio.timeout(TIMEOUT_S):
         await link.stop()
 

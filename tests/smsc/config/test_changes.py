@@ -1,0 +1,119 @@
+"""What a reload would change is told in lines, and what only a start can change is kept."""
+
+from pathlib import Path
+
+import pytest
+
+from smsc.config import diff, keep_fixed, load
+from smsc.config.schema import Configuration, Listen
+
+BASE = """
+node: 1
+smpp: {listen: "127.0.0.1:2775", drain_s: 10}
+store: {postgres: "postgresql://old-secret@h/db"}
+accounts: {bank: {password: old-secret, window: 10}, shop: {password: b}}
+upstreams: {mts: {host: h, password: old-secret}, beeline: {host: h}}
+routes:
+  - {name: first, when: {destination: "7*"}, failover: [mts]}
+  - {name: second, when: {destination: "8*"}, failover: [mts]}
+  - {name: last, failover: [mts]}
+mo:
+  - {name: replies, account: bank}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str) -> Configuration:
+        path: Path = tmp_path / 'smsc.yaml'
+        path.write_text(text)
+        return load(path, {})
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'lines'),
+    [
+        ('drain_s: 10', 'drain_s: 5', ['smpp.drain_s: 10 -> 5']),
+        ('window: 10', 'window: 20', ['accounts.bank.window: 10 -> 20']),
+        ('window: 10', 'window: 10, allow_from: [10.0.0.0/8]', ['accounts.bank.allow_from: none -> 10.0.0.0/8']),
+        ('window: 10', 'receipts: {keep_h: 24}', ['accounts.bank.receipts.keep_h: 72 -> 24']),
+        (', shop: {password: b}', '', ['accounts.shop: removed']),
+        (', shop: {', ', kiosk: {password: c}, shop: {', ['accounts.kiosk: added']),
+        ('beeline: {host: h}', 'beeline: {host: other}', ['upstreams.beeline.host: h -> other']),
+        (
+            'password: old-secret, window',
+            'password: new-secret, window',
+            ['accounts.bank.password: (secret) -> (secret)'],
+        ),
+        ('h, password: old-secret', 'h, password: new-secret', ['upstreams.mts.password: (secret) -> (secret)']),
+        ('h, password: old-secret', 'h', ['upstreams.mts.password: (secret) -> none']),
+        ('"8*"', '"9*"', ['routes `second`: changed']),
+        ('name: second', 'name: other', ['routes `second`: removed', 'routes `other`: added']),
+        ('name: replies, account: bank', 'name: replies, account: shop', ['mo `replies`: changed']),
+        ('node: 1', 'node: 2', ['node: 1 -> 2 (takes effect at the next start)']),
+        (
+            '127.0.0.1:2775',
+            '0.0.0.0:2775',
+            ['smpp.listen: 127.0.0.1:2775 -> 0.0.0.0:2775 (takes effect at the next start)'],
+        ),
+        (
+            'node: 1',
+            'node: 1\nqueues: {memory: 500}',
+            ['queues.memory: 20000 -> 500 (takes effect at the next start)'],
+        ),
+        (
+            'node: 1',
+            'node: 1\nlog: {level: debug}',
+            ['log.level: info -> debug (takes effect at the next start)'],
+        ),
+        (
+            'old-secret@h',
+            'new-secret@h',
+            ['store.postgres: (secret) -> (secret) (takes effect at the next start)'],
+        ),
+    ],
+)
+def test_a_difference_is_a_line(read, old, new, lines):
+    assert BASE.count(old) == 1
+    assert diff(read(BASE), read(BASE.replace(old, new))) == lines
+
+
+def test_nothing_changed_is_no_line(read):
+    assert diff(read(BASE), read(f'# a comment moves all lines\n{BASE}')) == []
+
+
+def test_routes_in_another_order_are_told(read):
+    lines = BASE.splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if 'name: first' in line)
+    lines[first], lines[first + 1] = lines[first + 1], lines[first]
+    assert diff(read(BASE), read(''.join(lines))) == ['routes: order changed']
+
+
+def test_no_line_shows_a_secret(read):
+    told = diff(read(BASE), read(BASE.replace('old-secret', 'new-secret')))
+    assert len(told) == 3
+    assert not [line for line in told if 'old-secret' in line or 'new-secret' in line]
+
+
+def test_what_only_a_start_can_change_is_kept_and_the_rest_is_new(read):
+    old = read(BASE)
+    changed = BASE.replace('node: 1', 'node: 2\ndata: elsewhere\nqueues: {batch: 500}\nhttp: {listen: "127.0.0.1:1"}')
+    changed = (
+        changed.replace('127.0.0.1:2775', '0.0.0.0:1').replace('drain_s: 10', 'drain_s: 5').replace('"8*"', '"9*"')
+    )
+    new = read(changed.replace('old-secret@h', 'new-secret@h').replace('window: 10', 'window: 20'))
+
+    kept = keep_fixed(old, new)
+
+    assert (kept.node, kept.data, kept.queues, kept.http, kept.store) == (
+        old.node,
+        old.data,
+        old.queues,
+        old.http,
+        old.store,
+    )
+    assert kept.smpp.listen == Listen('127.0.0.1', 2775)
+    assert (kept.smpp.drain_s, kept.accounts['bank'].window, kept.routes) == (5, 20, new.routes)
+    assert all('next start' not in line for line in diff(old, kept))
