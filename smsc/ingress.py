@@ -11,7 +11,6 @@ from domain.errors import Refused, StoreUnavailable
 from domain.message import Kind, Message, Notice
 from pdu.pdus import SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
-from pdu.segments import header_size
 from pdu.status import CommandStatus
 from pdu.times import TimeFormatError
 from pdu.times import parse as parse_time
@@ -204,7 +203,7 @@ def _check_esm_class(pdu: SubmitSm) -> None:
         raise Refused(CommandStatus.ESME_RINVESMCLASS, 'only store and forward is supported')
     if pdu.esm_class & UDHI:
         octets = payload_of(pdu)
-        if not octets or header_size(octets) > len(octets):
+        if not octets or 1 + octets[0] > len(octets):
             raise Refused(CommandStatus.ESME_RINVESMCLASS, 'the user data header is longer than the message')
 
 

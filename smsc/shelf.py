@@ -39,7 +39,7 @@ class DiskShelf:
         self._wanted: dict[Outbox, None] = {}
         self._sweep = False
         self._forgotten: list[Outbox] = []
-        self._read_up_to = 0
+        self._end = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,8 +157,9 @@ class DiskShelf:
                 lanes[key].deferred = 1
 
     def _end_of_lane(self) -> int:
-        """A `due_at` for now that is not before anything read already, whatever the clock does."""
-        return max(self._wall_ms(), self._read_up_to)
+        """A `due_at` for now that is not before anything written as due, or read, already, whatever the clock does."""
+        self._end = max(self._wall_ms(), self._end)
+        return self._end
 
     async def _put(self, entries: list[tuple[Outbox, Message, int]]) -> None:
         end = self._end_of_lane()
@@ -205,7 +206,6 @@ class DiskShelf:
     async def _fetch_lane(self, outbox: Outbox, lane: Lane, lane_number: int, limit: int) -> None:
         due_by = self._end_of_lane()
         rows = await self._store.fetch_waiting(outbox.name, lane_number, lane.cursor, due_by, limit)
-        self._read_up_to = due_by
         of_this_moment = min(lane.on_disk, len(rows))
         lane.on_disk -= of_this_moment
         lane.deferred = max(0, lane.deferred - (len(rows) - of_this_moment))

@@ -80,7 +80,7 @@ class Upstream:
         self.config = config
         self.canonical_response = canonical(config.message_id.response)
         self.canonical_receipt = canonical(config.message_id.receipt)
-        self._throttle = frozenset(config.errors.throttle)
+        self._throttle = frozenset(config.errors.throttle) - frozenset(config.errors.permanent)
         self._temporary = frozenset(config.errors.temporary)
         self._permanent = frozenset(config.errors.permanent)
         burst = max(1.0, config.rate_per_s * RATE_BURST_S)

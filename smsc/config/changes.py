@@ -75,6 +75,8 @@ def _shown(key: str, value: Any) -> str:
         return '(secret)' if value else 'none'
     if isinstance(value, tuple):
         return ', '.join(map(str, value)) or 'none'
+    if isinstance(value, float):
+        return f'{value:g}'
     return 'none' if value is None else str(value)
 
 

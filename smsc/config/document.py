@@ -182,6 +182,8 @@ class Reader:
         text = node.value
         if '\0' in text:
             self._note(place, key, 'holds the character NUL', 'take it out')
+        if not _is_text(text):  # only without libyaml, which refuses such a file itself
+            self._note(place, key, 'holds half a surrogate pair', 'write the character itself')
         if '${' in text:
             return Value(self._expand(text, key, place), place, expanded=True)
         if node.tag == 'tag:yaml.org,2002:str':
@@ -235,7 +237,7 @@ def read_word(text: str) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether a variable was UTF-8; Python marks octets that were not as halves of surrogate pairs."""
+    """Return whether text has a form in UTF-8; octets of a variable that were none are halves of surrogate pairs."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -28,7 +28,8 @@ bind afterwards.
   once), lists follow each other in the order of the files.
 - **Paths.** A relative `data` counts from the folder of the main file, wherever the server is started.
 - **Environment.** `${{NAME}}` in any value is the variable NAME, which must be set; `${{NAME:-default}}` has a
-  default. `$${{` is `${{` itself; any other `$` is an ordinary character.
+  default. `$${{` is `${{` itself; any other `$` is an ordinary character. Between braces, as in
+  `{{password: "${{NAME}}"}}`, it needs quotes.
 - **Names** of accounts and upstreams are up to 64 letters, digits, `.`, `_` and `-`.
 - **Units** end the names: `_ms` milliseconds, `_s` seconds, `_h` hours, `_d` days, `per_s` each second, `_octets`,
   `_percent`.
@@ -47,13 +48,47 @@ holds for the routes in it that have none. Without a match a message is refused 
 | `881*` | what begins with 881; `*` alone is anything |
 | `~(?i)\\bcode\\b` | where the regular expression ([RE2](https://github.com/google/re2/wiki/Syntax)) is found |
 
-Numbers are compared without a leading `+`. A word that YAML takes for a number needs quotes: `destination: "7*"`
-does not, `destination: "79161234567"` does. Thousands of routes by account or destination cost no more than a few;
+To `\\b` and `\\w` the letters of every alphabet are letters, other than in RE2 itself.
+
+Numbers are compared without a leading `+`. A word that YAML takes for a number needs quotes: `destination: 7*` does
+not, `destination: "79161234567"` does. Thousands of routes by account or destination cost no more than a few;
 those by sender or text are compared one by one, and a text is decoded only when a route asks for it.
 
 `failover: [one, other]` sends to the first that is up. `split: {{one: 70, other: 30}}` deals messages out in
 exactly these shares, to the others when the chosen one is down; shares are percent that make 100 together, or small
 numbers such as 2 and 1.
+
+## Example
+
+```yaml
+accounts:
+  bank:
+    password: ${{BANK_PASSWORD:-secret}}
+    binds: 4
+    rate_per_s: 500
+
+upstreams:
+  mts: {{host: smpp.mts.example, system_id: us, password: secret, links: 2, window: 50}}
+  other: {{host: smpp.other.example, system_id: us, password: secret}}
+
+routes:
+  - name: nothing to satellite numbers
+    when: {{destination: ["881*", "882*"]}}
+    reject: ESME_RINVDSTADR
+  - name: bank
+    when: {{account: bank}}
+    routes:
+      - name: codes go the best way
+        when: {{text: '~(?i)\\b(код|code)\\b'}}
+        priority: 3
+        failover: [mts, other]
+      - name: the rest
+        split: {{mts: 70, other: 30}}
+
+mo:
+  - name: replies
+    account: bank
+```
 """
 
 

@@ -313,7 +313,9 @@ class Smsc:
         return await self.deliver(operator_receipt(message_id, state, **more))
 
 
-def operator_receipt(message_id: bytes, state: str = 'DELIVRD', error: bytes = b'000', **changes: Any) -> pdus.DeliverSm:
+def operator_receipt(
+    message_id: bytes, state: str = 'DELIVRD', error: bytes = b'000', **changes: Any
+) -> pdus.DeliverSm:
     """A receipt as an operator sends it."""
     known = {word.decode(): number for number, word in receipt_text.WORDS.items()}
     text = receipt_text.format(message_id, MessageState(known[state]), DATE, DATE, error)

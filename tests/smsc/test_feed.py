@@ -27,6 +27,9 @@ class NoDisk:
     def want(self, outbox):
         pass
 
+    def keeps(self, outbox, message):
+        return False
+
     def left(self, message):
         pass
 

@@ -108,3 +108,13 @@ async def test_receipts_and_mo_messages_share_the_way_to_the_account(running, bi
     await until(lambda: len(bank.delivered) == 3)
     assert sorted(pdu.esm_class for pdu in bank.delivered) == [0, 0, 4]
     await product.settle(DELIVERED=3)
+
+
+async def test_a_header_longer_than_its_message_harms_neither_link_nor_route(running, bind):
+    product, smsc = running
+    bank = await bind(product)
+    assert await smsc.deliver(mo(b'\x20stop', esm_class=0x40)) == 0
+    await until(lambda: bank.delivered)
+    assert (bank.delivered[0].short_message, bank.delivered[0].esm_class) == (b'\x20stop', 0x40)
+    assert await smsc.deliver(mo(b'\x20stop', esm_class=0x40, destination_addr=b'1')) == CommandStatus.ESME_RX_P_APPN
+    assert len(smsc.binds) == 1

@@ -250,6 +250,27 @@ async def test_links_bind_as_configured(product, start_smsc, bind, kind, binds):
     await esme.receipts(10)
 
 
+@pytest.mark.wire('F23')
+async def test_several_links_share_the_messages(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(upstreams={'mts': upstream(smsc.port, links=3, window=10)})
+    await everywhere_bound(smsc, 3)
+    esme = await bind(found)
+    by_link = dict.fromkeys(smsc.bound, 0)
+    smsc.script = lambda pdu: None
+    respond = smsc.respond
+
+    def count(peer, pdu, answer):
+        by_link[peer] += 1
+        respond(peer, pdu, answer)
+
+    smsc.respond = count  # type: ignore[method-assign]
+    for _ in range(15):
+        await esme.submit()
+    await smsc.submitted(15)
+    assert list(by_link.values()) == [5, 5, 5]
+
+
 @pytest.mark.wire('F2')
 async def test_a_refused_password_waits_long_and_raises_the_alarm(product, start_smsc):
     smsc = await start_smsc()

@@ -118,6 +118,18 @@ def test_going_offline_forgets_what_is_on_disk_and_returns_the_rest():
     assert bench.take_all() == ids[3:]
 
 
+@pytest.mark.wire('G17')
+def test_a_clock_that_steps_back_hides_nothing_that_was_put_on_disk():
+    bench = Bench(capacity=1)
+    ids = bench.put(0, 0, 0)
+    bench.work()
+    bench.now_ms -= 3_600_000
+    assert bench.take(1) == ids[:1]
+    bench.work()
+    ids += bench.put(0)
+    assert bench.take_all() == ids[1:]
+
+
 @pytest.mark.wire('F5')
 def test_what_did_not_leave_goes_back_to_where_it_was():
     bench = Bench(capacity=100)

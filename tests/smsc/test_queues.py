@@ -155,9 +155,7 @@ async def test_a_scheduled_message_is_due_after_a_restart_too(product, start_sms
 
 @pytest.mark.wire('C21', 'E17')
 @pytest.mark.parametrize('place', ['memory', 'disk'])
-async def test_what_runs_out_of_time_is_never_sent_and_has_its_receipt(
-    monkeypatch, product, start_smsc, bind, place
-):
+async def test_what_runs_out_of_time_is_never_sent_and_has_its_receipt(monkeypatch, product, start_smsc, bind, place):
     monkeypatch.setattr('smsc.upkeep.SWEEP_S', 0.2)
     smsc = await start_smsc()
     found = await product(upstreams={'mts': upstream(smsc.port, window=1)})

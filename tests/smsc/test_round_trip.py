@@ -9,7 +9,7 @@ from pdu.alphabets import encode_text
 from pdu.receipt_text import MessageState
 from pdu.tlvs import Tag, find
 from tests.product.peers import receipt_of, submit
-from tests.product.running import account, everywhere_bound, upstream
+from tests.product.running import account, everywhere_bound, free_port, upstream
 
 
 @pytest.fixture
@@ -179,3 +179,19 @@ async def test_the_text_in_a_receipt_is_not_cut_within_a_character(running):
     await smsc.deliver_receipt(smsc.given[0])
     (receipt,) = await esme.receipts(1)
     assert receipt.text == b'nineteen octets are'
+
+
+@pytest.mark.wire('E18')
+async def test_a_response_comes_before_its_receipt_however_fast_the_operator_is(product, start_operator, bind):
+    port = free_port()
+    await start_operator(port, receipt_first=True)
+    found = await product(upstreams={'mts': upstream(port)})
+    await found.links_bound('mts')
+    esme = await bind(found)
+    esme.acknowledge = False
+    for _ in range(50):
+        esme.number(submit())
+        first, second = await esme.take_many(2)
+        assert (type(first), type(second)) == (pdus.SubmitSmResp, pdus.DeliverSm)
+        assert receipt_of(second).id == first.message_id
+        esme.send(pdus.DeliverSmResp(second.sequence_number))

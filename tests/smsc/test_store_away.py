@@ -16,9 +16,7 @@ from tests.product.waiting import until, until_async
 async def running(breaking, product, start_smsc, databases, bind):
     """A product whose store can be cut off, one scripted operator, and an ESME."""
     smsc = await start_smsc()
-    found = await product(
-        dsn=lambda name: databases.dsn(name, breaking.folder), upstreams={'mts': upstream(smsc.port)}
-    )
+    found = await product(dsn=lambda name: databases.dsn(name, breaking.folder), upstreams={'mts': upstream(smsc.port)})
     await everywhere_bound(smsc)
     yield found, smsc, await bind(found)
     if breaking._server is None:

@@ -212,7 +212,9 @@ async def test_any_sequence_number_is_echoed(esme, sequence_number):
 async def test_half_a_pdu_and_silence_is_cut_off_and_delays_nobody(product, start_smsc, bind):
     smsc = await start_smsc()
     found = await product(
-        upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account()}, smpp={'pdu_read_s': 1, 'session_init_s': 0}
+        upstreams={'mts': upstream(smsc.port)},
+        accounts={'bank': account()},
+        smpp={'pdu_read_s': 1, 'session_init_s': 0},
     )
     strangers = [await Esme.connect(found.port) for _ in range(1000)]
     half = encode(pdus.BindTransceiver(1, system_id=b'bank', password=PASSWORD.encode()))[:20]

@@ -103,9 +103,7 @@ async def test_enquire_link_is_answered_in_every_state(server, stranger, bind):
 @pytest.mark.wire('B18')
 async def test_enquire_link_counts_against_neither_rate_nor_window(product, start_smsc, bind):
     smsc = await start_smsc()
-    found = await product(
-        upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(rate_per_s=1, window=1)}
-    )
+    found = await product(upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(rate_per_s=1, window=1)})
     esme = await bind(found)
     answers = await esme.ask_all(pdus.EnquireLink() for _ in range(500))
     assert {type(answer) for answer in answers} == {pdus.EnquireLinkResp}

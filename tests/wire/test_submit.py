@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pdu import pdus
+from pdu.codec import encode
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, make
 from tests.product.peers import submit
@@ -24,10 +25,8 @@ def moment(**later):
         ({'destination_addr': b''}, S.ESME_RINVDSTADR),
         ({'destination_addr': b'abc'}, S.ESME_RINVDSTADR),
         ({'destination_addr': b'7916 1234567'}, S.ESME_RINVDSTADR),
-        ({'destination_addr': b'7' * 21}, S.ESME_RINVDSTADR),
         ({'dest_addr_ton': 9}, S.ESME_RINVDSTTON),
         ({'dest_addr_npi': 7}, S.ESME_RINVDSTNPI),
-        ({'source_addr': b'7' * 21, 'source_addr_ton': 1}, S.ESME_RINVSRCADR),
         ({'source_addr_ton': 9}, S.ESME_RINVSRCTON),
         ({'source_addr_npi': 7}, S.ESME_RINVSRCNPI),
         ({'source_addr': b'TwelveLetter', 'source_addr_ton': 5}, S.ESME_RINVSRCADR),
@@ -39,6 +38,15 @@ async def test_an_address_that_is_none_is_refused(server, esme, changes, status)
     response = await esme.ask(submit(**changes))
     assert response.command_status == status
     assert (await server.ledger()).accepted == before
+    assert await esme.submit(registered_delivery=0)
+
+
+@pytest.mark.wire('C10')
+@pytest.mark.parametrize(('name', 'status'), [('MyBank', S.ESME_RINVSRCADR), ('79161234567', S.ESME_RINVDSTADR)])
+async def test_an_address_that_is_too_long_is_refused(esme, name, status):
+    octets = encode(submit(sequence_number=7)).replace(name.encode(), b'7' * 21)
+    esme.send_octets(len(octets).to_bytes(4, 'big') + octets[4:])
+    assert (await esme.take(pdus.SubmitSmResp, 7)).command_status == status
     assert await esme.submit(registered_delivery=0)
 
 
@@ -156,7 +164,7 @@ async def test_tlvs_reach_the_operator_octet_for_octet(through):
         make(Tag.DESTINATION_PORT, 2),
         make(Tag.LANGUAGE_INDICATOR, 3),
         (Tag.CALLBACK_NUM, b'\1\1\x0012345'),
-        make(Tag.MS_VALIDITY, 1),
+        (Tag.MS_VALIDITY, b'\1'),
         make(Tag.PAYLOAD_TYPE, 0),
         (0x1400, b'vendor'),
         (0x3FFF, b''),

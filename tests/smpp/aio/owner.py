@@ -13,7 +13,7 @@ TIMEOUT_S = 10.0
 
 class Owner:
     def __init__(self) -> None:
-        self.connection: Connection | None = None
+        self.connection: Any = None
         self.opened = 0
         self.requests: list[Pdu] = []
         self.responses: list[tuple[Any, Pdu]] = []

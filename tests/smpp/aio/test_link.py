@@ -39,12 +39,12 @@ async def start():
     links = []
 
     def start(port, owner, make_bind=make_bind, **settings):
-        settings: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             'first_s': QUICK_S,
             'last_s': QUICK_S,
             'session': SessionSettings(unbind_timeout_s=1),
-        } | settings
-        link = Link(LinkSettings('one', '127.0.0.1', port, **settings), make_bind, owner)
+        }
+        link = Link(LinkSettings('one', '127.0.0.1', port, **(defaults | settings)), make_bind, owner)
         links.append(link)
         link.start()
         return link
@@ -180,8 +180,7 @@ async def test_stop_ends_a_link_whose_peer_is_silent(proxy, smsc, start):
     await owner.until(lambda: link.bound)
     proxy.hold()
     stopping = asyncio.create_task(link.stop('shutdown'))
-    connection = link.connection
-    await until(lambda: connection.session.state is State.UNBINDING)
+    await until(lambda: owner.connection.session.state is State.UNBINDING)
     link.tick(asyncio.get_running_loop().time() + 2)
     await stopping
     assert owner.lost == []

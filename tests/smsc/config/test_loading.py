@@ -37,7 +37,7 @@ def test_the_example_loads_as_it_is():
     assert (bank.password, bank.binds, bank.window, bank.rate_per_s, bank.priority) == ('secret', 4, 100, 500, 2)
     assert bank.allow_from == (ip_network('127.0.0.0/8'), ip_network('10.0.0.0/8'))
     assert (bank.receipts.message_id, bank.receipts.keep_h) == ('decimal', 72)
-    assert configuration.accounts['shop'].password_hash.startswith('$argon2id$v=19$')
+    assert str(configuration.accounts['shop'].password_hash).startswith('$argon2id$v=19$')
     assert (mts.links, mts.message_id.response, mts.message_id.receipt) == (2, 'decimal', 'hex')
     assert (mts.errors.throttle, mts.errors.permanent) == ((0x58, 0x14), (0x0B, 0x45))
     assert (mts.retry.first_s, mts.retry.factor, mts.retry.last_s) == (5, 2, 300)
