@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from typing import Any
 
 import aiosmpplib
 import pytest
@@ -14,7 +15,7 @@ from aiosmpplib.protocol import DeliverSm, SubmitSm, SubmitSmResp
 from aiosmpplib.state import NPI, TON, PhoneNumber
 
 from tests.product.peers import receipt_of
-from tests.product.running import PASSWORD, everywhere_bound, free_port, upstream
+from tests.product.running import PASSWORD, free_port, upstream
 from tests.product.waiting import until
 
 TEXTS = ['Price: 5€ [now] {~} @home', 'Привет, мир']
@@ -52,7 +53,7 @@ class Hook(aiosmpplib.AbstractHook):
 
 
 async def test_aiosmpplib(running):
-    product, operator = running
+    product, _operator = running
     hook, before = Hook(), asyncio.all_tasks()
     esme = aiosmpplib.ESME('127.0.0.1', product.port, 'bank', PASSWORD, hook=hook, log_level=logging.ERROR)
     task = asyncio.create_task(esme.start())
@@ -116,7 +117,7 @@ def submit_with_smpplib(port, texts, found):
 
 async def test_smpplib(running):
     product, operator = running
-    found = {'ids': [], 'receipts': [], 'parts': 0}
+    found: dict[str, Any] = {'ids': [], 'receipts': [], 'parts': 0}
     failure = []
 
     def work():
@@ -139,7 +140,7 @@ async def test_smpplib(running):
 
 
 async def test_smpp34(running):
-    product, operator = running
+    product, _operator = running
     client = smpp34.Client('127.0.0.1', product.port, 'bank', PASSWORD, bind_type='TRX', window_size=20)
     smsc = await client.connect()
     gsm = TEXTS[0].replace('€', '').encode('ascii').replace(b'@', b'\0')
@@ -159,7 +160,7 @@ async def test_smpp34(running):
         )
     )
     assert {response.command_status for response in responses} == {0}
-    receipts = []
+    receipts: list[Any] = []
     async with asyncio.timeout(20):
         while len(receipts) < 2 * MANY:
             receipts.append(await smsc.next())
@@ -208,7 +209,8 @@ async def test_smpp34_as_the_operator(product, bind):
     port = free_port()
     server = smpp34.Server('127.0.0.1', port, system_id='rust')
     await server.start()
-    binds, taken = [], []
+    binds: list[smpp34.Esme] = []
+    taken: list[smpp34.SubmitSmEvent] = []
     serving = asyncio.create_task(serve(server, binds.append, taken))
     try:
         found = await product(upstreams={'mts': upstream(port)})

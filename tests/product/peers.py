@@ -112,7 +112,7 @@ class Peer:
                 await self._changed.wait()
 
     async def settled(self) -> list[Pdu]:
-        """Returns what has come once the other side has answered an enquire_link that is sent now: all it had to say."""
+        """Returns what has come once an enquire_link sent now is answered: all that the other side had to say."""
         self._sequence_number += 1
         self.send(pdus.EnquireLink(self._sequence_number))
         await self._response(self._sequence_number)

@@ -39,7 +39,7 @@ async def test_beyond_the_window_submits_are_throttled_and_those_within_it_are_n
 
 @pytest.mark.wire('C5')
 async def test_a_burst_of_the_rate_passes_and_the_next_is_throttled(product, start_smsc, bind):
-    found, smsc = await start(product, start_smsc, bank=account(rate_per_s=50))
+    found, _smsc = await start(product, start_smsc, bank=account(rate_per_s=50))
     first, second = await bind(found), await bind(found)
     answers = await statuses(first, [submit() for _ in range(50)])
     assert answers == [ROK] * 50
@@ -49,7 +49,7 @@ async def test_a_burst_of_the_rate_passes_and_the_next_is_throttled(product, sta
 
 @pytest.mark.wire('C5')
 async def test_the_rate_holds_in_the_long_run(product, start_smsc, bind):
-    found, smsc = await start(product, start_smsc, bank=account(rate_per_s=100))
+    found, _smsc = await start(product, start_smsc, bank=account(rate_per_s=100))
     esme = await bind(found)
     loop = found.node.core.loop
     await statuses(esme, [submit() for _ in range(120)])  # uses the burst up

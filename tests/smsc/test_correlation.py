@@ -81,7 +81,7 @@ async def test_an_early_receipt_outlives_a_restart(product, start_smsc, bind):
     ids=['decimal-hex', 'hex-decimal', 'hex', 'case and zeros', 'more than 64 bits', 'uuid'],
 )
 async def test_ids_are_the_same_in_whatever_form(product, start_smsc, bind, forms, response, receipt):
-    found, smsc, esme = await one(product, start_smsc, bind, message_id=forms)
+    _found, smsc, esme = await one(product, start_smsc, bind, message_id=forms)
     smsc.script = lambda pdu: response
     message_id = await esme.submit()
     await smsc.submitted(1)
@@ -179,7 +179,7 @@ async def test_a_second_receipt_is_counted_and_not_forwarded(product, start_smsc
 @pytest.mark.wire('E6')
 @pytest.mark.parametrize('state', ['ACCEPTD', 'ENROUTE'])
 async def test_what_is_not_final_is_not_forwarded(product, start_smsc, bind, state):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     await esme.submit()
     await smsc.submitted(1)
     assert await smsc.deliver_receipt(smsc.given[0], state) == 0
@@ -208,7 +208,7 @@ DATES = b'submit date:2611211030 done date:2611211031'
     ids=['tlvs', 'text', 'tlvs win', 'case', 'long dates', 'extra fields', 'unknown word'],
 )
 async def test_receipts_of_every_kind_are_understood(product, start_smsc, bind, text, tlvs, word):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     message_id = await esme.submit()
     await smsc.submitted(1)
     given = smsc.given[0]
@@ -221,7 +221,7 @@ async def test_receipts_of_every_kind_are_understood(product, start_smsc, bind, 
 
 @pytest.mark.wire('F17')
 async def test_a_receipt_of_a_message_nobody_knows_is_acknowledged_and_counted(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    found, smsc, _esme = await one(product, start_smsc, bind)
     assert await smsc.deliver_receipt(b'no-such-id') == 0
     assert await found.metric('smsc_dlr_orphans_total') == 1
     assert (await found.status()).parked_receipts == 1
@@ -229,7 +229,7 @@ async def test_a_receipt_of_a_message_nobody_knows_is_acknowledged_and_counted(p
 
 @pytest.mark.wire('F19')
 async def test_deliver_sm_resp_has_an_empty_message_id(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, _esme = await one(product, start_smsc, bind)
     await smsc.deliver_receipt(b'1')
     assert smsc.receiving[-1].octets_read.endswith(
         b'\0\0\0\x11' + b'\x80\0\0\5' + b'\0\0\0\0' + (1).to_bytes(4, 'big') + b'\0'
@@ -258,7 +258,7 @@ async def test_an_mo_message_that_looks_like_a_receipt_stays_one(product, start_
 
 
 async def test_the_error_code_of_an_operator_is_told(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     await esme.submit()
     await smsc.submitted(1)
     tlv = make(Tag.NETWORK_ERROR_CODE, b'\x03\x00\x22')

@@ -72,7 +72,7 @@ async def test_metrics_equal_what_was_sent(running, bind):
 
 
 async def test_health_follows_the_life_of_the_server(running):
-    product, smsc = running
+    product, _smsc = running
     status, body = await product.get('/health/ready')
     assert (status, json.loads(body)) == (200, {'status': 'ready'})
     assert (await product.get('/health/live'))[0] == 200

@@ -39,7 +39,7 @@ def answering(smsc, *answers):
 @pytest.mark.parametrize('status', [CommandStatus.ESME_RTHROTTLED, CommandStatus.ESME_RMSGQFUL])
 async def test_what_is_throttled_goes_again_to_the_same_operator_in_order(product, start_smsc, bind, status):
     found, first, second, esme = await two(product, start_smsc, bind)
-    refused = []
+    refused: list[bytes] = []
 
     def script(pdu):
         if len(refused) < 3:
@@ -132,7 +132,7 @@ async def test_an_operators_own_table_says_what_its_errors_mean(product, start_s
 
 @pytest.mark.wire('F21', 'A8')
 async def test_a_generic_nack_to_a_submit_fails_that_message_and_keeps_the_link(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     smsc.script = lambda pdu: None
     await esme.submit()
     (sent,) = await smsc.submitted(1)
@@ -199,7 +199,7 @@ async def test_without_a_response_in_time_the_message_is_marked_and_sent_again(p
 
 @pytest.mark.wire('A18')
 async def test_a_response_that_comes_too_late_or_twice_is_dropped(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     await esme.submit()
     (sent,) = await smsc.submitted(1)
     smsc.respond(smsc.bound[0], sent, 0x0B)
@@ -214,7 +214,7 @@ async def test_a_response_that_comes_too_late_or_twice_is_dropped(product, start
 
 @pytest.mark.wire('F10')
 async def test_responses_in_any_order_find_their_messages(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     smsc.script = lambda pdu: None
     ids = await esme.submit_all(submit(b'%03d' % number) for number in range(20))
     sent = await smsc.submitted(20)
@@ -264,7 +264,7 @@ async def test_several_links_share_the_messages(product, start_smsc, bind):
         by_link[peer] += 1
         respond(peer, pdu, answer)
 
-    smsc.respond = count  # type: ignore[method-assign]
+    smsc.respond = count
     for _ in range(15):
         await esme.submit()
     await smsc.submitted(15)
@@ -299,7 +299,7 @@ async def test_an_operator_that_does_not_answer_enquire_link_is_left(product, st
     await everywhere_bound(first)
     await everywhere_bound(second)
     esme = await bind(found)
-    first.bound[0].send = lambda *requests: None  # type: ignore[method-assign]
+    first.bound[0].send = lambda *requests: None
     first.bind_status = int(CommandStatus.ESME_RBINDFAIL)
     await esme.submit(b'before')
     await first.submitted(1)
@@ -311,7 +311,7 @@ async def test_an_operator_that_does_not_answer_enquire_link_is_left(product, st
 
 @pytest.mark.wire('F21')
 async def test_an_operator_that_unbinds_gets_its_answer_and_a_new_bind(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     response = await smsc.bound[0].ask(pdus.Unbind())
     assert isinstance(response, pdus.UnbindResp)
     await smsc.bound[0].close()
@@ -322,7 +322,7 @@ async def test_an_operator_that_unbinds_gets_its_answer_and_a_new_bind(product, 
 
 @pytest.mark.wire('C21')
 async def test_the_operator_is_told_what_is_left_of_the_validity(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     await esme.submit(validity_period=b'000000001000000R')
     (sent,) = await smsc.submitted(1)
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -332,7 +332,7 @@ async def test_the_operator_is_told_what_is_left_of_the_validity(product, start_
 
 
 async def test_the_receipt_of_a_failure_shows_the_addresses_swapped(product, start_smsc, bind):
-    found, smsc, esme = await one(product, start_smsc, bind)
+    _found, smsc, esme = await one(product, start_smsc, bind)
     answering(smsc, 0x0B)
     await esme.submit(source_addr_ton=1, source_addr_npi=1, source_addr=b'74951112233')
     await esme.receipts(1)

@@ -62,7 +62,7 @@ async def test_a_queue_on_disk_is_there_after_a_restart(product, start_smsc, bin
 
 @pytest.mark.wire('C18', 'G14')
 async def test_what_is_urgent_overtakes_what_is_not(product, start_smsc, bind):
-    found, smsc, esme = await down(product, start_smsc, bind, window=1)
+    _found, smsc, esme = await down(product, start_smsc, bind, window=1)
     await esme.submit_all(submit(b'%d' % priority, priority_flag=priority) for priority in (0, 1, 2, 3) * 5)
     await smsc.start()
     await smsc.submitted(20)
@@ -129,7 +129,12 @@ async def test_a_message_leaves_when_it_is_due_and_not_before(product, start_sms
     due = datetime.now(UTC) + timedelta(seconds=1.2)
     time = absolute(due) if form == 'absolute' else b'000000000001000R'
     left = []
-    smsc.script = lambda pdu: left.append(datetime.now(UTC)) or smsc.next_id()
+
+    def script(pdu):
+        left.append(datetime.now(UTC))
+        return smsc.next_id()
+
+    smsc.script = script
     began = datetime.now(UTC)
     await esme.submit(b'later', schedule_delivery_time=time)
     await esme.submit(b'now')
@@ -185,13 +190,15 @@ async def test_what_runs_out_of_time_is_never_sent_and_has_its_receipt(monkeypat
     assert (book.final, book.adds_up) == ({'EXPIRED': 1}, True)
 
 
-@pytest.mark.wire('G13')
-async def test_order_holds_when_the_operator_comes_and_goes(product, start_smsc, bind):
+async def test_order_holds_when_the_link_is_lost_for_a_moment(monkeypatch, product, start_smsc, bind):
+    monkeypatch.setattr('smsc.upkeep.UPSTREAM_OFFLINE_S', 60)
     found, smsc, esme = await down(product, start_smsc, bind, queues={'memory': 100}, window=10)
     await esme.submit_all(submit(b'%04d' % number) for number in range(300))
     await smsc.start()
     await smsc.submitted(150)
     await smsc.stop()
+    mts = found.node.core.upstreams['mts']
+    await until(lambda: not (mts.feed.connections or found.node.core.repeating.load))
     await esme.submit_all(submit(b'%04d' % number) for number in range(300, 400))
     await smsc.start()
     await until(lambda: len({pdu.short_message for pdu in smsc.submits}) == 400)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from domain.message import Notice
 from pdu import pdus
 from pdu.status import CommandStatus
-from storage.ledger import Notice
 from tests.product.peers import operator_receipt, submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until, until_async

@@ -26,7 +26,7 @@ async def running(product, start_smsc):
 
 @pytest.mark.wire('G8')
 async def test_an_added_account_may_bind_and_a_removed_one_is_unbound(running, bind, connect):
-    product, smsc = running
+    product, _smsc = running
     bank = await bind(product)
     product.write(accounts={'shop': account()})
     assert any('shop' in change for change in await product.reload())
@@ -46,7 +46,7 @@ async def test_an_added_account_may_bind_and_a_removed_one_is_unbound(running, b
 
 @pytest.mark.wire('G8')
 async def test_a_changed_password_counts_from_the_next_bind(running, bind, connect):
-    product, smsc = running
+    product, _smsc = running
     esme = await bind(product)
     product.write(accounts={'bank': {'password': 'New-pass'}})
     await product.reload()
@@ -57,7 +57,7 @@ async def test_a_changed_password_counts_from_the_next_bind(running, bind, conne
 
 
 async def test_changed_limits_are_in_force_at_once(running, bind):
-    product, smsc = running
+    product, _smsc = running
     esme = await bind(product)
     product.write(accounts={'bank': {'rate_per_s': 1}})
     await product.reload()
@@ -157,7 +157,7 @@ async def test_routes_are_swapped_under_traffic_without_a_wrong_answer(running, 
             product.write(routes=[{'name': 'all', 'failover': [name]}])
             await product.reload()
             count = len(reached.submits)
-            await until(lambda reached=reached, count=count: len(reached.submits) > count + 30)
+            await reached.submitted(count + 30)
     finally:
         stop.set()
         await feeding
@@ -177,7 +177,7 @@ async def test_routes_are_swapped_under_traffic_without_a_wrong_answer(running, 
     ids=['wrong type', 'unknown key', 'no YAML'],
 )
 async def test_a_broken_file_changes_nothing_and_says_what_is_wrong(running, bind, broken, told):
-    product, smsc = running
+    product, _smsc = running
     esme = await bind(product)
     before = await product.status()
     product.path.write_text(broken)
@@ -189,7 +189,7 @@ async def test_a_broken_file_changes_nothing_and_says_what_is_wrong(running, bin
 
 
 async def test_a_dry_run_tells_the_changes_and_makes_none(running, bind, connect):
-    product, smsc = running
+    product, _smsc = running
     product.write(accounts={'shop': account()})
     changes = await product.reload(dry_run=True)
     assert any('shop' in change for change in changes)
@@ -200,7 +200,7 @@ async def test_a_dry_run_tells_the_changes_and_makes_none(running, bind, connect
 
 
 async def test_sighup_reloads(running, bind):
-    product, smsc = running
+    product, _smsc = running
     product.write(accounts={'shop': account()})
     os.kill(os.getpid(), signal.SIGHUP)
 

@@ -46,7 +46,7 @@ async def test_a_text_goes_out_and_its_receipt_comes_back(running):
 
 @pytest.mark.parametrize('text', ['Привет, мир 🌍', 'price: 5€ [now] {~}', 'ÀÉ plain'], ids=['ucs2', 'gsm', 'latin'])
 async def test_user_data_reaches_the_operator_octet_for_octet(running, text):
-    product, smsc, esme = running
+    _product, smsc, esme = running
     data_coding, octets = encode_text(text)
     await esme.submit(short_message=octets, data_coding=data_coding)
     (sent,) = await smsc.submitted(1)
@@ -55,7 +55,7 @@ async def test_user_data_reaches_the_operator_octet_for_octet(running, text):
 
 @pytest.mark.wire('C14')
 async def test_a_long_message_payload_passes_through(running):
-    product, smsc, esme = running
+    _product, smsc, esme = running
     payload = bytes(range(256)) * 250
     await esme.submit(short_message=b'', tlvs=((Tag.MESSAGE_PAYLOAD, payload),), data_coding=4)
     (sent,) = await smsc.submitted(1)
@@ -123,7 +123,7 @@ async def test_what_asks_for_no_receipt_ends_when_the_operator_has_taken_it(runn
     [('DELIVRD', 2), ('EXPIRED', 3), ('DELETED', 4), ('UNDELIV', 5), ('UNKNOWN', 7), ('REJECTD', 8)],
 )
 async def test_each_final_state_of_an_operator_comes_through(running, word, state):
-    product, smsc, esme = running
+    _product, smsc, esme = running
     await esme.submit()
     await smsc.submitted(1)
     await smsc.deliver_receipt(smsc.given[0], word, error=b'017')
@@ -164,7 +164,7 @@ async def test_receipts_go_to_a_receiving_bind_and_never_to_a_transmitter(produc
 
 
 async def test_the_receipt_of_a_binary_message_shows_no_text(running):
-    product, smsc, esme = running
+    _product, smsc, esme = running
     await esme.submit(short_message='код'.encode('utf-16-be'), data_coding=8)
     await smsc.submitted(1)
     await smsc.deliver_receipt(smsc.given[0])
@@ -173,7 +173,7 @@ async def test_the_receipt_of_a_binary_message_shows_no_text(running):
 
 
 async def test_the_text_in_a_receipt_is_not_cut_within_a_character(running):
-    product, smsc, esme = running
+    _product, smsc, esme = running
     await esme.submit(b'nineteen octets are\x1be, then a euro sign')
     await smsc.submitted(1)
     await smsc.deliver_receipt(smsc.given[0])

@@ -21,7 +21,8 @@ async def test_a_stop_under_traffic_answers_what_it_took_and_loses_nothing(produ
     esmes = [await bind(found) for _ in range(3)]
     for esme in esmes:
         esme.parts = False
-    answers, unbinds = [], []
+    answers: list[pdus.Pdu] = []
+    unbinds: list[pdus.Unbind] = []
 
     async def feed(esme):
         number = 0

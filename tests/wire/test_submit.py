@@ -199,7 +199,7 @@ async def test_data_coding_and_any_octets_reach_the_operator(through, data_codin
 
 @pytest.mark.wire('C25')
 async def test_the_other_parameters_reach_the_operator(through):
-    pdu, sent = await through(service_type=b'CMT', protocol_id=0x41, priority_flag=2, registered_delivery=0x05)
+    _pdu, sent = await through(service_type=b'CMT', protocol_id=0x41, priority_flag=2, registered_delivery=0x05)
     assert (sent.service_type, sent.protocol_id, sent.priority_flag) == (b'CMT', 0x41, 2)
     assert (sent.source_addr_ton, sent.dest_addr_ton, sent.dest_addr_npi) == (5, 1, 1)
     assert sent.registered_delivery & 0x0C == 0x04  # SME acknowledgement
