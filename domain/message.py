@@ -52,5 +52,7 @@ class Message(msgspec.Struct, gc=False):
     attempts: int = 0
     repeated: bool = False
     stored_wait: bool = False  # it has a row in the store's table `waiting`
+    segment_stored: bool = False  # that the operator has taken it is committed
+    superseded: bool = False  # the operator gave its upstream_message_id to a newer message
     counted: bool = False  # it counts among the waiting messages of its account
     reply: Any = None  # (connection, sequence_number) while its initiator waits for the response

@@ -33,6 +33,7 @@ from smpp.states import BOUND, BOUND_BY, RECEIVABLE, TRANSITIONS, Event, Role, S
 from smpp.window import Window
 
 MAX_SEQUENCE_NUMBER = 0x7FFFFFFF
+UNBOUND_PDU_OCTETS = 1_024  # the largest PDU an SMSC takes before the bind; a bind with its TLVs is far smaller
 SMPP_3_3 = 0x33
 SMPP_3_4 = 0x34
 _UNANSWERED = frozenset({int(CommandId.ALERT_NOTIFICATION), int(CommandId.OUTBIND)})
@@ -60,7 +61,7 @@ class SessionSettings(msgspec.Struct, frozen=True):
     response_timeout_s: float = 60
     inactivity_s: float = 0
     pdu_read_s: float = 30
-    unbind_timeout_s: float = 5
+    unbind_timeout_s: float = 2
     max_pdu_octets: int = 0x12000
     pause_above: int = 0  # unanswered requests beyond which the socket is not read; 0 = off
 
@@ -90,13 +91,17 @@ class Session:
         self.malformed = 0
         self.throttled = 0
         self._reader = PduReader(settings.max_pdu_octets)
+        if role is Role.SMSC:
+            self._reader.limit_octets = min(UNBOUND_PDU_OCTETS, settings.max_pdu_octets)
         self._out: list[bytes] = []
         self._sequence_number = 0
         self._receivable = RECEIVABLE[role, State.OPEN]
         self._opened_at = self._last_received = self._last_message = now
         self._partial_since: float | None = None
-        self._unbinding_since = 0.0
+        self._unbinding_until = 0.0
         self._unbind_request: Unbind | None = None
+        self._leaving = False  # what is left to do once all requests of the peer are answered: see _part_when_due
+        self._unbind_answered = False  # by us, and the answer is not out yet
         self._enquiring = False
 
     # Receiving
@@ -142,7 +147,8 @@ class Session:
         if context is Own.ENQUIRE_LINK:
             self._enquiring = False
         elif context is Own.UNBIND:
-            self.end('unbound')
+            self._leaving = True
+            self._part_when_due()
         else:
             self._handle_bind_response(pdu)
 
@@ -212,17 +218,24 @@ class Session:
             self._answer(pdu.command_id, pdu.sequence_number, status)
             return
         self._unbind_request = pdu
-        self._unbinding_since = now
+        self._unbinding_until = now + self.settings.response_timeout_s
         self._change(Event.UNBIND_BEGUN)
-        self._answer_unbind_when_due()
+        self._leaving = True
+        self._part_when_due()
 
-    def _answer_unbind_when_due(self) -> None:
-        """Answer the peer's unbind once all its requests have been answered; the socket closes by timer or by the
-        peer.
+    def _part_when_due(self) -> None:
+        """Once all requests of the peer have been answered: answer its unbind, after which it closes the socket or the
+        timer does; or end, where the peer has answered ours.
         """
-        if self._unbind_request is not None and self.unanswered == 0:
+        if self.unanswered:
+            return
+        self._leaving = False
+        if self._unbind_request is None:
+            self.end('unbound')
+        else:
             self._out.append(encode(UnbindResp(self._unbind_request.sequence_number)))
             self._unbind_request = None
+            self._unbind_answered = True
 
     def _answer(self, command_id: int, sequence_number: int, status: int) -> None:
         """Answer a request with an error in its own response PDU, or with generic_nack where it has none."""
@@ -241,6 +254,7 @@ class Session:
         if send_version and bind.interface_version >= SMPP_3_4:
             response.tlvs = (make(Tag.SC_INTERFACE_VERSION, SMPP_3_4),)
         self._out.append(encode(response))
+        self._reader.limit_octets = self.settings.max_pdu_octets
         self._change(BOUND_BY[bind.command_id])
 
     def refuse_bind(self, status: int) -> None:
@@ -278,22 +292,26 @@ class Session:
         """Send the response to one request that `receive` gave out."""
         self._out.append(encoders[response.__class__](response))
         self.unanswered -= 1
-        if self._unbind_request is not None:
-            self._answer_unbind_when_due()
+        if self._leaving:
+            self._part_when_due()
 
     def refuse(self, request: Pdu, status: int) -> None:
         """Answer one request that `receive` gave out with an error."""
         self._answer(request.command_id, request.sequence_number, status)
         self.unanswered -= 1
-        if self._unbind_request is not None:
-            self._answer_unbind_when_due()
+        if self._leaving:
+            self._part_when_due()
 
     def begin_unbind(self, now: float, reason: str) -> None:
-        """Ask the peer to part; nothing is sent to it from now on but responses. Unbound sessions end at once."""
+        """Ask the peer to part; nothing is sent to it from now on but responses. Sessions that are not bound end
+        at once, those that are parting already go on with that.
+        """
+        if self.state is State.UNBINDING:
+            return
         if self.state not in BOUND:
             self.end(reason)
             return
-        self._unbinding_since = now
+        self._unbinding_until = now + self.settings.unbind_timeout_s
         self.close_reason = reason
         self._change(Event.UNBIND_BEGUN)
         self.window.reserved += 1
@@ -311,6 +329,9 @@ class Session:
             return b''
         octets = out[0] if len(out) == 1 else b''.join(out)
         out.clear()
+        if self._unbind_answered:
+            self._unbind_answered = False
+            self._unbinding_until = min(self._unbinding_until, now + self.settings.unbind_timeout_s)
         self.window.mark_sent(now + self.settings.response_timeout_s)
         return octets
 
@@ -334,13 +355,18 @@ class Session:
         expired = [context for context in expired if context.__class__ is not Own]
         if self.state in BOUND:
             self._handle_bound_timer(now)
-        elif self.state is State.UNBINDING and now - self._unbinding_since > settings.unbind_timeout_s:
+        elif self.state is State.UNBINDING and now > self._unbinding_until:
             self.end('unbind')
-        elif self.state is State.OPEN and settings.session_init_s and now - self._opened_at > settings.session_init_s:
+        elif self._is_unbound and settings.session_init_s and now - self._opened_at > settings.session_init_s:
             self.end('no bind in time')
         if self._partial_since is not None and now - self._partial_since > settings.pdu_read_s:
             self.end('PDU not finished in time')
         return expired
+
+    @property
+    def _is_unbound(self) -> bool:
+        """Nothing is bound yet for want of a bind, or of our answer to one; the answer to ours has its own timer."""
+        return self.state is State.OPEN or (self.state is State.BINDING and self.role is Role.SMSC)
 
     def _handle_bound_timer(self, now: float) -> None:
         settings = self.settings

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from domain.message import Kind, Message, Notice
-from pdu.pdus import Pdu
+from pdu.pdus import DeliverSmResp, Pdu
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
@@ -88,7 +88,7 @@ class Account:
         for message, pdu in responses:
             status = pdu.command_status
             self.delivered[status] += 1
-            if not status:
+            if not status and pdu.__class__ is DeliverSmResp:
                 message.notice = Notice.ACKNOWLEDGED
                 if message.kind == Kind.MO:
                     message.state = MessageState.DELIVERED
@@ -97,7 +97,7 @@ class Account:
                 freed += 1
                 self._again_later(message)
             else:
-                self._refused(connection, message, status)
+                self._refused(connection, message, status or int(CommandStatus.ESME_RUNKNOWNERR))
         self.core.closing.kick()
         if freed:
             self.core.release({connection: freed})

@@ -111,7 +111,6 @@ class Core:
 
         `source` is (connection, response) of the operator's receipt: the response goes out after the commit.
         """
-        message.error = error
         outcome = Outcome(message, state, error, self._notice(message, state))
         outcome.source = source
         if message.id in self.live:
@@ -179,15 +178,18 @@ class Core:
                 sources.add(connection)
             if message.id not in changed:
                 self.duplicate_outcomes += 1
-                self.live.pop(message.id, None)
+                if message.notice != Notice.DUE:  # else it was this message's own outcome that came first
+                    live.pop(message.id, None)
                 continue
             changed.discard(message.id)
-            message.state, message.done_at, message.notice = outcome.state, outcome.done_at, outcome.notice
+            message.state, message.error = outcome.state, outcome.error
+            message.done_at, message.notice = outcome.done_at, outcome.notice
             self.finals[outcome.state] += 1
             if outcome.notice != Notice.DUE:
                 live.pop(message.id, None)
             elif message.id in live:
                 message.stored_wait = False
+                message.attempts = 0  # from here on those of its receipt
                 account = all_accounts.get(message.account) or self.account(message.account)
                 account.feed.outbox.put(message)
             accounts[message.account] = None

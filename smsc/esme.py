@@ -75,7 +75,9 @@ class EsmeSession:
         status = int(CommandStatus.ESME_RBINDFAIL)
         account = None
         try:
-            account, status = await self._authenticator.check(bind, connection.peer_address)
+            account, status = await self._authenticator.check(
+                bind, connection.peer_address, lambda: session.state is State.BINDING
+            )
         except Exception:
             log.exception('bind.error', peer=connection.peer_address)
         if session.state is not State.BINDING:

@@ -36,6 +36,7 @@ class Feed:
         self.paused_until = 0.0
         self.idle_since = loop.time()
         self._readers = readers
+        self._closed = False
         self._states = states
         self._send = send
         self._loop = loop
@@ -53,7 +54,7 @@ class Feed:
 
     def add(self, connection: Connection) -> None:
         """A connection is ready to read."""
-        if connection.session.state in self._states and connection not in self.connections:
+        if not self._closed and connection.session.state in self._states and connection not in self.connections:
             self.connections.append(connection)
             self._readers[connection] = self
             self.outbox.go_online()
@@ -99,10 +100,16 @@ class Feed:
         for connection in touched:
             connection.flush()
 
+    def open(self) -> None:
+        """Take readers again after `close`."""
+        self._closed = False
+
     def close(self) -> None:
         """Send nothing more."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for connection in list(self.connections):
             self.remove(connection)
 

@@ -18,6 +18,8 @@ from smsc.metrics import Collector
 
 CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 SHUTDOWN_S = 2
+KEEP_ALIVE_S = 10  # an idle connection is closed after this
+CONNECTIONS = 100  # more are answered with 503
 STARTED_POLL_S = 0.01
 
 
@@ -79,6 +81,8 @@ class HttpServer:
             access_log=False,
             lifespan='off',
             timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            limit_concurrency=CONNECTIONS,
         )
         self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None

@@ -61,13 +61,17 @@ class Ingress:
                 account.answers[refusal.command_status] += 1
                 session.refuse(pdu, refusal.command_status)
         self.accepting.kick()
-        if self.accepting.full or self.core.shelf.load > self.accepting.bound:
+        if self._too_much and self.core.store.health.available:  # else they are to hear at once that it is away
             self._paused.add(connection)
             connection.pause_reading(PAUSE_REASON)
 
+    @property
+    def _too_much(self) -> bool:
+        return self.accepting.full or self.core.shelf.load > self.accepting.bound
+
     def resume(self) -> None:
         """Let the sockets be read again that fed a full stage."""
-        if self._paused and not self.accepting.full and self.core.shelf.load <= self.accepting.bound:
+        if self._paused and not (self._too_much and self.core.store.health.available):
             paused, self._paused = self._paused, set()
             for connection in paused:
                 connection.resume_reading(PAUSE_REASON)
@@ -234,24 +238,31 @@ def _time_ms(octets: bytes, now: datetime, status: CommandStatus) -> int:
 def dispatch(core: Core, message: Message) -> str:
     """Put a committed message into the outbox of the first upstream of its route that is up; return its name.
 
-    Without one that is up it waits for the first; without any, it is rejected and '' is returned.
+    Without one that is up it waits for the first. When a reload took them all away, today's routes decide; without a
+    route it is rejected and '' is returned.
     """
-    first = ''
-    for name in message.upstreams:
-        upstream = core.upstreams.get(name)
-        if upstream is None:
-            continue
-        if upstream.feed.connections:
-            first = name
-            break
-        first = first or name
-    if not first:
+    name = _choose(core, message)
+    if not name:
+        core.decide(message)
+        name = _choose(core, message)
+    if not name:
         core.reject(message, int(CommandStatus.ESME_RINVDSTADR))
         return ''
-    message.upstream = first
-    outbox = core.upstreams[first].feed.outbox
+    message.upstream = name
+    outbox = core.upstreams[name].feed.outbox
     if message.due_at and message.due_at > wall_ms():
         outbox.defer(message, message.due_at)
     else:
         outbox.put(message)
+    return name
+
+
+def _choose(core: Core, message: Message) -> str:
+    first = ''
+    for name in message.upstreams:
+        upstream = core.upstreams.get(name)
+        if upstream is not None:
+            if upstream.feed.connections:
+                return name
+            first = first or name
     return first

@@ -23,7 +23,7 @@ from smsc.core import Core
 from smsc.esme import EsmeSession
 from smsc.ingress import Ingress, dispatch
 from smsc.receipts import Receipts
-from smsc.recovery import recover
+from smsc.recovery import recover, rehome
 from smsc.stage import Stage
 from smsc.upkeep import Upkeep
 from smsc.upstream import Sent, Upstream, commit_repeated, commit_sent, handle_repeated, handle_sent
@@ -100,42 +100,51 @@ class Node:
         """Go on with a checked configuration. Sessions stay; links whose own settings changed bind anew."""
         core = self.core
         before, core.configuration = core.configuration, configuration
-        core.table = build(configuration)
+        for name, config in configuration.upstreams.items():
+            if name not in core.upstreams:
+                core.upstreams[name] = Upstream(core, config, self.receipts)
+                core.upstreams[name].start_links(configuration)
+        core.table = build(configuration)  # from here on no message takes an upstream that goes
         self.listener.settings = session_settings(configuration)
-        await self._reload_upstreams(configuration)
         for name, account in core.accounts.items():
             account.configure(configuration.accounts.get(name))
             if name not in configuration.accounts and name in before.accounts:
                 self._unbind(account, 'account removed')
-        for name, config in configuration.accounts.items():
+        for name, account_config in configuration.accounts.items():
             if name not in core.accounts:
-                core.accounts[name] = Account(core, name, config)
+                core.accounts[name] = Account(core, name, account_config)
         self.authenticator.configure(list(core.accounts.values()))
+        await self._reload_upstreams(configuration)
         log.info('configuration.reloaded', accounts=len(configuration.accounts), upstreams=len(configuration.upstreams))
 
     async def _reload_upstreams(self, configuration: Configuration) -> None:
+        """Bind anew the links whose settings changed, part from upstreams that are configured no more."""
         core = self.core
-        for name, config in configuration.upstreams.items():
-            known = core.upstreams.get(name)
-            if known is None:
-                core.upstreams[name] = Upstream(core, config, self.receipts)
-                core.upstreams[name].start_links(configuration)
-            elif _link_part(known.config) == _link_part(config):
-                known.configure(config)
+        for name, upstream in list(core.upstreams.items()):
+            config = configuration.upstreams.get(name)
+            if config is None:
+                await self._remove(upstream)
+            elif _link_part(upstream.config) == _link_part(config):
+                upstream.configure(config)
             else:
-                await known.stop_links()
-                known.configure(config)
-                known.start_links(configuration)
-        for name in [name for name in core.upstreams if name not in configuration.upstreams]:
-            upstream = core.upstreams.pop(name)
-            await upstream.stop_links()
-            self._move_elsewhere(upstream)
+                await upstream.stop_links()
+                upstream.configure(config)
+                upstream.start_links(configuration)
 
-    def _move_elsewhere(self, upstream: Upstream) -> None:
-        """Route what waits for an upstream that is configured no more anew; what is on disk waits for its return."""
-        for message in upstream.feed.outbox.go_offline():
-            self.core.decide(message)
-            dispatch(self.core, message)
+    async def _remove(self, upstream: Upstream) -> None:
+        """Part from an upstream, and route what waits for it anew."""
+        core = self.core
+        await upstream.stop_links()
+        del core.upstreams[upstream.name]
+        outbox = upstream.feed.outbox
+        for message in outbox.go_offline():
+            core.decide(message)
+            dispatch(core, message)
+        await core.sending.drain()
+        upstream.forget_all()
+        await core.shelf.drain()
+        for priority in range(len(outbox.lanes)):
+            await rehome(core, outbox.name, priority)
 
     def _unbind(self, account: Account, reason: str) -> None:
         for owner in list(account.sessions):

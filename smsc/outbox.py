@@ -51,6 +51,7 @@ class Outbox:
         self.capacity = capacity
         self.in_memory = 0
         self.offline = True
+        self.departures = 0  # how often its reader went away, and its lanes were forgotten
         self.lanes = [Lane() for _ in range(PRIORITIES)]
         self._shelf = shelf
 
@@ -75,7 +76,10 @@ class Outbox:
             self.in_memory += 1
 
     def put_back(self, messages: Iterable[Message]) -> None:
-        """Return messages that were taken but did not leave, ahead of what was accepted after them."""
+        """Return messages that were taken but did not leave, ahead of what was accepted after them.
+
+        Offline, they go to disk like new ones, behind what is there already.
+        """
         if self.offline:
             for message in messages:
                 self.put(message)
@@ -136,6 +140,7 @@ class Outbox:
         What was read from here is forgotten and read again on return.
         """
         self.offline = True
+        self.departures += 1
         mine: list[Message] = []
         for lane in self.lanes:
             for message in lane.head:

@@ -30,6 +30,7 @@ MESSAGE_TYPE = 0x3C  # esm_class bits 5-2, SMPP 3.4 section 5.2.12
 RECEIPT = 0x04
 INTERMEDIATE = 0x20
 NOT_FINAL = frozenset({MessageState.SCHEDULED, MessageState.ENROUTE, MessageState.ACCEPTED})
+LOG_EVERY_S = 10.0
 PARKED_BOUND = 100_000
 PARKED_KEEP_MS = 24 * HOUR_MS
 MO_VALIDITY_MS = 72 * HOUR_MS
@@ -44,6 +45,15 @@ class Found(msgspec.Struct, gc=False):
     error: int
     source: Any
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the store knows it by."""
+        return self.upstream.name, self.upstream_message_id
+
+
+LookedUp = tuple[list[Message | None], dict[tuple[str, str], ParkedReceipt]]
+"""The messages found in the store, one for each receipt, and the receipts that were parked."""
+
 
 class Receipts:
     """Receipts and MO messages of all upstreams."""
@@ -55,9 +65,10 @@ class Receipts:
         self.overtaken = 0
         self.mo_accepted = 0
         self.mo_refused = 0
+        self._no_route_logged_at = 0.0
         batch = core.configuration.queues.batch
-        self.correlating = Stage[Found, None](
-            'correlate', self._correlate, lambda items, _: None, self._refuse_found, batch
+        self.correlating = Stage[Found, LookedUp](
+            'correlate', self._look_up, self._handle_looked_up, self._refuse_found, batch
         )
         self.accepting_mo = Stage[Message, None](
             'accept MO', core.store.accept, self._handle_mo_accepted, self._refuse_mo, batch
@@ -100,21 +111,42 @@ class Receipts:
         else:
             self.core.finish(message, state, error, source)
 
-    async def _correlate(self, items: list[Found]) -> None:
-        """Look for messages in the store; what has none yet is parked."""
-        messages = await self.core.store.find_by_segment([(i.upstream.name, i.upstream_message_id) for i in items])
-        unknown: list[Found] = []
-        for item, message in zip(items, messages, strict=True):
-            found = item.upstream.sent.pop(item.upstream_message_id, None) or message
-            if found is None:
-                unknown.append(item)
-            elif found.state != MessageState.ENROUTE:
-                self.core.duplicate_outcomes += 1
-                _respond([item])
+    async def _look_up(self, items: list[Found]) -> LookedUp:
+        """Find the messages of receipts in the store; receipts without one are parked there."""
+        messages = await self.core.store.find_by_segment([item.key for item in items])
+        unknown = [
+            item
+            for item, message in zip(items, messages, strict=True)
+            if message is None and item.upstream_message_id not in item.upstream.sent
+        ]
+        now_ms = wall_ms()
+        parked = {item.key: ParkedReceipt(*item.key, now_ms, item.state, item.error) for item in unknown}
+        if parked:
+            await self.core.store.park(list(parked.values()))
+        return messages, parked
+
+    def _handle_looked_up(self, items: list[Found], looked_up: LookedUp) -> None:
+        """End the messages that were found, and remember the receipts that were parked."""
+        messages, parked = looked_up
+        answered: list[Found] = []
+        for item, stored in zip(items, messages, strict=True):
+            message = item.upstream.sent.pop(item.upstream_message_id, None) or stored
+            receipt = parked.get(item.key)
+            if message is None:
+                answered.append(item)
+                if receipt is not None:
+                    self.orphans += 1
+                    self.keep_parked(receipt)
+                continue
+            if receipt is not None:  # its response came while it was being parked
+                self.core.unparking.items.append(item.key)
+            if message.state == MessageState.ENROUTE:
+                self.core.finish(self.core.live.get(message.id, message), item.state, item.error, item.source)
             else:
-                self.core.finish(self.core.live.get(found.id, found), item.state, item.error, item.source)
-        if unknown:
-            await self._park(unknown)
+                self.core.duplicate_outcomes += 1
+                answered.append(item)
+        self.core.unparking.kick()
+        _respond(answered)
 
     def _refuse_found(self, items: list[Found]) -> None:
         """These could not be looked for: let the operator send them again."""
@@ -122,21 +154,6 @@ class Receipts:
             _, response = item.source
             response.command_status = int(CommandStatus.ESME_RX_T_APPN)
         _respond(items)
-
-    async def _park(self, items: list[Found]) -> None:
-        now_ms = wall_ms()
-        parked = [
-            ParkedReceipt(item.upstream.name, item.upstream_message_id, now_ms, item.state, item.error)
-            for item in items
-        ]
-        await self.core.store.park(parked)
-        self.orphans += len(items)
-        _respond(items)
-        for receipt in parked:
-            self.keep_parked(receipt)
-            upstream = self.core.upstreams.get(receipt.upstream)
-            if upstream is not None and receipt.upstream_message_id in upstream.sent:
-                self.handle_known(upstream, receipt.upstream_message_id)
 
     def keep_parked(self, receipt: ParkedReceipt) -> None:
         """Remember a parked receipt, for the response that it has overtaken."""
@@ -182,7 +199,9 @@ class Receipts:
         account = core.table.mo_decide(upstream.name, source_addr, destination, lambda: text_of(pdu, 'gsm'))
         if account is None or account not in core.accounts:
             self.mo_refused += 1
-            log.warning('mo.no_route', upstream=upstream.name, destination_addr=destination)
+            if core.loop.time() > self._no_route_logged_at + LOG_EVERY_S:
+                self._no_route_logged_at = core.loop.time()
+                log.warning('mo.no_route', upstream=upstream.name, refused=self.mo_refused)
             connection.session.refuse(pdu, CommandStatus.ESME_RX_P_APPN)
             return
         now_ms = wall_ms()

@@ -19,12 +19,15 @@ from smsc.ingress import dispatch, set_times
 
 log = structlog.get_logger()
 PAGE = 5_000
+NEVER_MS = 1 << 62
 
 
 async def recover(core: Core, last_id: int) -> None:
     """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
-    await _count_disk(core)
+    homeless = await _count_disk(core)
     await core.store.mark_read()
+    for name, priority in homeless:
+        await rehome(core, name, priority)
     above = await core.store.low_water() - 1
     messages = sent = 0
     while page := await core.store.unfinished(above, last_id, PAGE):
@@ -45,17 +48,36 @@ async def recover(core: Core, last_id: int) -> None:
         log.info('recovery.done', messages=messages, with_operator=sent)
 
 
-async def _count_disk(core: Core) -> None:
+async def _count_disk(core: Core) -> list[tuple[str, int]]:
+    """Count what is on disk into the outboxes; return the lanes (outbox, priority) of upstreams that are no more."""
+    homeless: list[tuple[str, int]] = []
     for depth in await core.store.count_waiting(wall_ms()):
         outbox = core.outbox(depth.outbox)
         if outbox is None:
             log.warning('recovery.no_upstream', outbox=depth.outbox, messages=depth.messages)
+            homeless.append((depth.outbox, depth.priority))
+            core.account(depth.account).waiting += depth.messages
             continue
         lane = outbox.lanes[depth.priority]
         lane.on_disk += depth.due
         lane.deferred += depth.messages - depth.due
         if depth.outbox.startswith('upstream '):
             core.account(depth.account).waiting += depth.messages
+    return list(dict.fromkeys(homeless))
+
+
+async def rehome(core: Core, outbox: str, priority: int) -> None:
+    """Route the messages on disk of an upstream that is configured no more anew, due or not."""
+    place = (0, 0)
+    while rows := await core.store.fetch_waiting(outbox, priority, place, NEVER_MS, PAGE):
+        place = (rows[-1].due_at, rows[-1].seq)
+        for row in rows:
+            if row.message.id not in core.shelf.loaded:  # else it is on its way already
+                decide_again(core, row.message)
+                row.message.due_at = max(row.message.due_at, row.due_at)
+                dispatch(core, row.message)
+        await core.shelf.drain()
+        await core.finishing.drain()
 
 
 def _is_unsent(message: Message) -> bool:

@@ -4,19 +4,28 @@ One worker on one connection does all of it in turn, so that no row can appear b
 A row stays in the store's table `waiting` until its message has left (sent, final, acknowledged); `loaded` knows those
 that memory holds meanwhile, `keeps` in which outbox their row is. A message on the shelf is safe there: the low-water
 mark need not cover it.
+
+A batch that the store refuses is tried item by item; what cannot be stored even so is set aside, with an error in the
+log: a message stays in `live` for the next start to take up, an operator's receipt is refused for now.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, KeysView
+from collections.abc import Awaitable, Callable, Iterable, Iterator, KeysView
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
 
 import structlog
 
 from domain.message import Message, Notice
+from pdu.status import CommandStatus
 from smsc.outbox import Lane, Outbox
 from storage.store import Outcome, Store, Waiting
 
 BATCH = 5_000
 EXPIRED_BATCH = 1_000
+EXPIRED_BOUND = 10_000  # handed out and not yet gone from disk; then the sweep waits
+Stored = TypeVar('Stored')
+Entry: TypeAlias = tuple[Outbox, Message, int]
 
 log = structlog.get_logger()
 
@@ -34,10 +43,13 @@ class DiskShelf:
         self._rows_of: dict[int, Outbox] = {}
         self._live = live
         self._wall_ms = wall_ms
-        self._entries: list[tuple[Outbox, Message, int]] = []
+        self._left_meanwhile: set[int] | None = None
+        self._entries: list[Entry] = []
         self._late: list[Outcome] = []
         self._wanted: dict[Outbox, None] = {}
         self._sweep = False
+        self._swept = (0, 0)
+        self._expiring: set[int] = set()
         self._forgotten: list[Outbox] = []
         self._end = 0
         self._wake = asyncio.Event()
@@ -89,6 +101,9 @@ class DiskShelf:
     def left(self, message: Message) -> None:
         """A message that was read from disk has left memory: sent, final, acknowledged or put on disk again."""
         self._rows_of.pop(message.id, None)
+        if self._left_meanwhile is not None:
+            self._left_meanwhile.add(message.id)
+        self._no_longer_expiring(message.id)
 
     def start(self) -> None:
         """Begin to work, in a task of the shelf's own."""
@@ -112,7 +127,7 @@ class DiskShelf:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._entries or self._late or self._wanted or self._forgotten or self._sweep:
+            while self._entries or self._late or self._wanted or self._forgotten or self._sweeping:
                 try:
                     await self._work()
                 except Exception:
@@ -122,10 +137,10 @@ class DiskShelf:
     async def _work(self) -> None:
         if self._entries:
             entries, self._entries = self._entries[:BATCH], self._entries[BATCH:]
-            await self._put(entries)
+            await self._store_all(entries, self._put, self._abandon_entry)
         elif self._late:
             outcomes, self._late = self._late[:BATCH], self._late[BATCH:]
-            await self._finish_late(outcomes)
+            await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
         elif self._wanted:
             outbox = next(iter(self._wanted))
             del self._wanted[outbox]
@@ -134,14 +149,78 @@ class DiskShelf:
             outboxes, self._forgotten = self._forgotten, []
             await self._look_for_forgotten(outboxes)
         else:
-            self._sweep = False
-            self.on_expired(
-                [
-                    (outbox, message)
-                    for outbox, message in await self._store.expired_waiting(self._wall_ms(), EXPIRED_BATCH)
-                    if message.id not in self.loaded
-                ]
-            )
+            await self._look_for_expired()
+
+    async def _store_all(
+        self, items: list[Stored], commit: Callable[[list[Stored]], Awaitable[None]], abandon: Callable[[Stored], None]
+    ) -> None:
+        """Commit a batch; if the store refuses it, item by item, so that one that cannot be stored harms no other."""
+        try:
+            await commit(items)
+        except Exception as error:
+            if len(items) == 1:
+                log.exception('shelf.item_refused')
+                abandon(items[0])
+                return
+            log.warning('shelf.batch_refused', items=len(items), error=str(error))
+            for item in items:
+                await self._store_all([item], commit, abandon)
+
+    def _abandon_entry(self, entry: Entry) -> None:
+        outbox, message, _ = entry
+        log.error('shelf.message_set_aside', message_id=message.id, outbox=outbox.name)
+
+    def _abandon_outcome(self, outcome: Outcome) -> None:
+        """Let the operator send the receipt again; what ran out of time is found by the next sweep again."""
+        self._no_longer_expiring(outcome.message.id)
+        if outcome.source is not None:
+            connection, response = outcome.source
+            response.command_status = int(CommandStatus.ESME_RX_T_APPN)
+            connection.session.respond(response)
+            connection.flush()
+
+    @staticmethod
+    def _tell(handle: Callable[..., None], *arguments: object) -> None:
+        """Call what follows a commit; an error in it is a bug, and no reason to commit once more."""
+        try:
+            handle(*arguments)
+        except Exception:
+            log.exception('shelf.error')
+
+    @contextmanager
+    def _noting_who_leaves(self) -> Iterator[set[int]]:
+        """Yield the ids that leave from now on: a read under way may bring their rows although they are deleted."""
+        self._left_meanwhile = set()
+        try:
+            yield self._left_meanwhile
+        finally:
+            self._left_meanwhile = None
+
+    @property
+    def _sweeping(self) -> bool:
+        return self._sweep and len(self._expiring) < EXPIRED_BOUND
+
+    def _no_longer_expiring(self, message_id: int) -> None:
+        if message_id in self._expiring:
+            self._expiring.discard(message_id)
+            if self._sweep:
+                self._kick()
+
+    async def _look_for_expired(self) -> None:
+        """Tell one page of what ran out of time on disk; a full one is followed by the next."""
+        self._sweep = False
+        with self._noting_who_leaves() as left:
+            rows = await self._store.expired_waiting(self._wall_ms(), self._swept, EXPIRED_BATCH)
+            expired = [
+                (row.outbox, row.message)
+                for row in rows
+                if not (row.message.id in self._rows_of or row.message.id in self._expiring or row.message.id in left)
+            ]
+        full = len(rows) == EXPIRED_BATCH
+        self._sweep = self._sweep or full
+        self._swept = rows[-1].place if full else (0, 0)
+        self._expiring.update(message.id for _, message in expired)
+        self._tell(self.on_expired, expired)
 
     async def _look_for_forgotten(self, outboxes: list[Outbox]) -> None:
         """Counts may drift when rows expire: poll a lane again that holds rows although its counts say none."""
@@ -161,7 +240,7 @@ class DiskShelf:
         self._end = max(self._wall_ms(), self._end)
         return self._end
 
-    async def _put(self, entries: list[tuple[Outbox, Message, int]]) -> None:
+    async def _put(self, entries: list[Entry]) -> None:
         end = self._end_of_lane()
         rows = [
             Waiting(message, outbox.name, max(due_at, end), self.keep_until(message))
@@ -181,19 +260,21 @@ class DiskShelf:
         for outcome in outcomes:
             message = outcome.message
             message.done_at = outcome.done_at = now_ms
+            message.attempts = 0  # its receipt's begin
             if outcome.notice == Notice.DUE:
                 rows.append(Waiting(message, self.outbox_of(message).name, end, self.keep_until(message)))
         changed = await self._store.finish_late(outcomes, rows)
         placed = set(changed)
         for outcome in outcomes:
             message = outcome.message
+            message.stored_wait = False  # its row is gone; one that it has from now on is its receipt's
             self.left(message)
             if outcome.notice == Notice.DUE and message.id in placed:
                 placed.discard(message.id)  # the same message may have come twice
                 outbox = self.outbox_of(message)
                 outbox.lanes[message.priority].on_disk += 1
                 outbox.refill()
-        self.on_finished(outcomes, changed)
+        self._tell(self.on_finished, outcomes, changed)
 
     async def _fetch(self, outbox: Outbox) -> None:
         for lane_number in range(len(outbox.lanes) - 1, -1, -1):
@@ -205,7 +286,18 @@ class DiskShelf:
 
     async def _fetch_lane(self, outbox: Outbox, lane: Lane, lane_number: int, limit: int) -> None:
         due_by = self._end_of_lane()
-        rows = await self._store.fetch_waiting(outbox.name, lane_number, lane.cursor, due_by, limit)
+        departures = outbox.departures
+        with self._noting_who_leaves() as left:
+            rows = await self._store.fetch_waiting(outbox.name, lane_number, lane.cursor, due_by, limit)
+            new = [
+                row.message
+                for row in rows
+                if not (row.message.id in self._rows_of or row.message.id in self._expiring or row.message.id in left)
+            ]
+        if outbox.departures != departures:  # the lane was forgotten meanwhile: everything stays on disk
+            if not outbox.offline:
+                self._wanted[outbox] = None
+            return
         of_this_moment = min(lane.on_disk, len(rows))
         lane.on_disk -= of_this_moment
         lane.deferred = max(0, lane.deferred - (len(rows) - of_this_moment))
@@ -215,12 +307,8 @@ class DiskShelf:
             )
         else:  # the counts may be too low: only a page that is not full shows the end of the lane
             lane.on_disk = max(1, lane.on_disk)
-        if outbox.offline:  # its reader went away meanwhile: everything stays on disk
-            lane.on_disk += len(rows)
-            return
         if rows:
             lane.cursor = (rows[-1].due_at, rows[-1].seq)
-        new = [row.message for row in rows if row.message.id not in self.loaded]
         self._rows_of.update((message.id, outbox) for message in new)
         outbox.add_fetched(lane, new)
 

@@ -15,6 +15,7 @@ from smsc.clock import wall_ms
 from smsc.core import HOUR_MS
 from smsc.ingress import dispatch
 from smsc.outbox import Outbox
+from smsc.receipts import PARKED_KEEP_MS
 
 if TYPE_CHECKING:
     from smsc.feed import Feed
@@ -25,10 +26,11 @@ log = structlog.get_logger()
 TICK_S = 0.5
 UPSTREAM_OFFLINE_S = 1.0  # how long messages wait in memory for a link to return before they go elsewhere
 ACCOUNT_OFFLINE_S = 5.0
+CACHE_MS = 600_000  # how long a message waits for its receipt in memory
 SWEEP_S = 10.0
 LOW_WATER_S = 1.0
 PARTITIONS_S = 600.0
-OVERDUE_S = 300.0
+OVERDUE_S = 3_600.0
 OVERDUE_PAGE = 1_000
 
 
@@ -90,6 +92,8 @@ class Upkeep:
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
             core.shelf.sweep()
+            for upstream in core.upstreams.values():
+                upstream.trim_old(wall_ms() - CACHE_MS)
             core.shelf.recount([feed.outbox for feed in self._feeds()])
         self._node.ingress.resume()
 
@@ -122,6 +126,7 @@ class Upkeep:
 
     async def _keep_partitions(self) -> None:
         core = self._core
+        await core.store.drop_old_parked(wall_ms() - PARKED_KEEP_MS)
         dropped = await core.store.keep_partitions(wall_ms(), core.configuration.retention.messages_d)
         if dropped:
             log.info('store.dropped', days=dropped)

@@ -8,15 +8,17 @@ response in time: the outcome is unknown, the message is marked as possibly repe
 again.
 """
 
+import asyncio
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from domain.ids import accepted_at_ms
 from domain.message import Message, Notice
 from pdu.pdus import Bind, BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp
 from pdu.receipt_text import MessageState
@@ -45,7 +47,6 @@ UNANSWERED_BOUND = 2_000  # an operator's deliver_sm in the works before its soc
 THROTTLE_FIRST_S = 0.1
 THROTTLE_LAST_S = 5.0
 RATE_BURST_S = 0.02  # of the rate, so that any second holds no more than the rate and a fiftieth
-UNBIND_DRAIN_S = 5.0
 RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
 REGISTERED_MASK = 0xFC  # those that go through as they are
 BINDS: dict[str, tuple[type[Bind], ...]] = {
@@ -71,6 +72,7 @@ class Upstream:
         self.unknown_outcomes = 0
         self._receipts = receipts
         self._throttled_s = 0.0
+        self._bound: set[Connection] = set()
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, TRANSMITTING, self._send, core.loop, core.readers)
         self.configure(config)
@@ -91,6 +93,7 @@ class Upstream:
 
     def start_links(self, configuration: Configuration) -> None:
         """Begin to connect."""
+        self.feed.open()
         for number in range(1, self.config.links + 1):
             for bind in BINDS[self.config.bind]:
                 link = Link(
@@ -128,11 +131,10 @@ class Upstream:
         )
 
     async def stop_links(self) -> None:
-        """Unbind all links; what is in flight is awaited for a while first."""
-        links, self.links = self.links, []
+        """Unbind all links at once; what is in flight is awaited for a while first."""
         self.feed.close()
-        for link in links:
-            await link.stop()
+        await asyncio.gather(*(link.stop() for link in self.links))
+        self.links = []
 
     def tick(self, now: float) -> None:
         """Let the links do what is due."""
@@ -184,8 +186,8 @@ class Upstream:
             if message.counted:
                 core.count_sent(message)
             if message.pdu.registered_delivery & RECEIPT_WANTED:
-                if upstream_message_id in sent:  # the operator uses an id again: the newest message has it
-                    core.live.pop(sent[upstream_message_id].id, None)
+                if upstream_message_id in sent:
+                    self._supersede(sent[upstream_message_id])
                 sent[upstream_message_id] = message
                 self._receipts.handle_known(self, upstream_message_id)
             sending.append((connection, self, message))
@@ -194,6 +196,12 @@ class Upstream:
             self._throttled_s = 0.0
         if refused:
             self._handle_refused(connection, refused)
+
+    def _supersede(self, message: Message) -> None:
+        """The operator uses an id again: the newest message has it (wire.md F15), this one waits for nothing."""
+        message.superseded = True
+        if message.segment_stored:
+            self.core.live.pop(message.id, None)
 
     def _handle_refused(self, connection: Connection, refused: list[tuple[Message, int]]) -> None:
         throttled: list[Message] = []
@@ -227,7 +235,7 @@ class Upstream:
                     other.feed.pump()
                     return
         retry = self.config.retry
-        rounds = message.attempts // len(upstreams)
+        rounds = max(0, message.attempts // len(upstreams) - 1)
         delay_s = min(retry.last_s, retry.first_s * retry.factor ** min(rounds, 50))
         self.feed.outbox.defer(message, min(wall_ms() + int(delay_s * 1000), message.expires_at))
 
@@ -248,7 +256,8 @@ class Upstream:
 
     def handle_state(self, connection: Connection) -> None:
         if connection.session.state in BOUND:
-            if connection not in self.feed.connections:
+            if connection not in self._bound:
+                self._bound.add(connection)
                 log.info('link.bound', upstream=self.name, peer=connection.peer_address)
             self.feed.add(connection)
             self.feed.pump()
@@ -256,6 +265,7 @@ class Upstream:
             self.feed.remove(connection)
 
     def handle_closed(self, connection: Connection, lost: list[Message]) -> None:
+        self._bound.discard(connection)
         self.feed.remove(connection)
         if lost:
             self._send_again(connection, lost)
@@ -264,9 +274,21 @@ class Upstream:
         """Let go of the oldest messages that wait for a receipt beyond what memory may hold; the store finds them."""
         excess = len(self.sent) - self.core.configuration.queues.cache
         if excess > 0:
-            for key in list(islice(self.sent, excess)):
-                message = self.sent.pop(key)
-                self.core.live.pop(message.id, None)
+            self._forget([message for message in islice(self.sent.values(), excess) if message.segment_stored])
+
+    def trim_old(self, before_ms: int) -> None:
+        """Let go of messages accepted before `before_ms`, which would hold the low-water mark back."""
+        old = takewhile(lambda message: accepted_at_ms(message.id) < before_ms, self.sent.values())
+        self._forget([message for message in old if message.segment_stored])
+
+    def forget_all(self) -> None:
+        """Let go of everything that waits for a receipt: this upstream is configured no more."""
+        self._forget([message for message in self.sent.values() if message.segment_stored])
+
+    def _forget(self, messages: list[Message]) -> None:
+        for message in messages:
+            self.sent.pop(message.upstream_message_id, None)
+            self.core.live.pop(message.id, None)
 
 
 def _remaining(expires_at: int, now_ms: int) -> bytes:
@@ -297,6 +319,9 @@ def handle_sent(core: Core, items: list[Sent], finished: list[Outcome]) -> None:
         if message.stored_wait:
             message.stored_wait = False
             core.shelf.left(message)
+        message.segment_stored = True
+        if message.superseded:
+            core.live.pop(message.id, None)
         slots[connection] = slots.get(connection, 0) + 1
     for outcome in finished:
         core.finals[MessageState.ACCEPTED] += 1
@@ -314,11 +339,18 @@ async def commit_repeated(core: Core, items: list[tuple[Upstream, Message]]) -> 
 def handle_repeated(core: Core, items: list[tuple[Upstream, Message]], _: None) -> None:
     """The marks are committed: the messages go again, elsewhere if their upstream is down."""
     for upstream, message in items:
-        if upstream.feed.online:
-            upstream.feed.outbox.put_back([message])
-            continue
         if not message.upstreams or upstream.name not in core.upstreams:  # read from disk, or removed by a reload
             core.decide(message)
-        dispatch(core, message)
+        if upstream.feed.online or _waits_for(core, upstream, message):
+            upstream.feed.outbox.put_back([message])
+        else:
+            dispatch(core, message)
     for upstream in {upstream for upstream, _ in items}:
         upstream.feed.pump()
+
+
+def _waits_for(core: Core, upstream: Upstream, message: Message) -> bool:
+    """Return whether a message waits for an upstream that is down, in its old place: no other of its route is up."""
+    if core.upstreams.get(upstream.name) is not upstream or upstream.name not in message.upstreams:
+        return False
+    return not any(name in core.upstreams and core.upstreams[name].feed.online for name in message.upstreams)

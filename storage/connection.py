@@ -33,6 +33,9 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
 )
 """What says that the store is away or in trouble for now, and nothing about the operation itself."""
 
@@ -86,7 +89,8 @@ class StoreConnection:
     async def run(self, operation: Callable[[Connection, bool], Awaitable[T]], give_up_s: float | None = None) -> T:
         """Run `operation(connection, doubtful)` until it is done.
 
-        Raises StoreUnavailable when `give_up_s` seconds passed without; None waits as long as it takes.
+        Raises StoreUnavailable when `give_up_s` seconds passed without, in the middle of an attempt if need be; None
+        waits as long as it takes.
         """
         async with self._turn:
             return await self._run(operation, give_up_s)
@@ -98,8 +102,9 @@ class StoreConnection:
         pause_s = RETRY_FIRST_S
         while True:
             try:
-                connection = await self._connected()
-                result = await operation(connection, doubtful)
+                async with asyncio.timeout_at(give_up_at):  # also for a store that hangs instead of failing
+                    connection = await self._connected()
+                    result = await operation(connection, doubtful)
             except AWAY as error:
                 if isinstance(error, asyncpg.InterfaceError) and self._connected_still():
                     raise  # asyncpg says so of values it cannot encode, too
@@ -107,7 +112,7 @@ class StoreConnection:
                 self._drop()
                 self._health.note_failure(self.name, error)
                 if give_up_at is not None and loop.time() + pause_s > give_up_at:
-                    raise StoreUnavailable(f'{self.name}: {error}') from error
+                    raise StoreUnavailable(f'{self.name}: {type(error).__name__} {error}') from error
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, RETRY_LAST_S)
             except BaseException:

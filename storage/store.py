@@ -4,6 +4,7 @@ Nothing here is per message: callers bring batches. A method that lost its conne
 looking first at what its lost commit may have left (architecture.md section 4), so callers never see a commit in doubt.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,9 @@ _MESSAGE_COLUMNS = (
     'repeated',
 )
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
-SWEEP_TIMEOUT_S = 1_800.0  # counting a day of messages before it is dropped takes its time
+LEFTOVERS_POLL_S = 0.05
+SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
+MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part')
 
 
@@ -81,6 +84,14 @@ class Fetched(msgspec.Struct, frozen=True):
     message: Message
 
 
+class Expired(msgspec.Struct, frozen=True):
+    """A message that ran out of time in an outbox on disk; `place` (expires_at, id) is where it stands among them."""
+
+    outbox: str
+    place: tuple[int, int]
+    message: Message
+
+
 class Depth(msgspec.Struct, frozen=True):
     """How much one lane of an outbox on disk holds of one account."""
 
@@ -100,18 +111,24 @@ class Store:
         self.node = node
         self._last_done_at = 0
         self._connections = {
-            name: StoreConnection(name, connect_arguments, self.health)
+            name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health)
             for name in ('accept', 'accept MO', 'sent', 'repeat', 'finish', 'close', 'find', 'unpark', 'wait', 'upkeep')
         }
-        self._connections['sweep'] = StoreConnection('sweep', connect_arguments, self.health, SWEEP_TIMEOUT_S)
+        self._connections['sweep'] = StoreConnection(
+            f'sweep of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
+        )
 
     async def open(self, now_ms: int) -> None:
         """Bring the schema up to date and make the partitions of the next days.
 
-        Raises StoreUnavailable when the server cannot be reached within a minute.
+        What an earlier run of this node left running in the server ends first, so that nothing is committed behind the
+        back of a recovery. Raises StoreUnavailable when the server cannot be reached within a minute.
         """
 
         async def prepare(connection: Connection, doubtful: bool) -> None:
+            earlier = f'smsc % of node {self.node}'
+            while await connection.fetchval(sql.END_LEFTOVERS, earlier):  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(LEFTOVERS_POLL_S)
             await migrate(connection, sql.MIGRATIONS)
             await partitions.ensure(connection, now_ms)
             await connection.execute('insert into node (node) values ($1) on conflict do nothing', self.node)
@@ -345,6 +362,14 @@ class Store:
 
         await self._connections['unpark'].run(delete)
 
+    async def drop_old_parked(self, before_ms: int) -> None:
+        """Forget parked receipts that came before `before_ms` (Unix milliseconds): their message is not ours."""
+
+        async def delete(connection: Connection, doubtful: bool) -> None:
+            await connection.execute('delete from parked_receipt where received_at < $1', before_ms)
+
+        await self._connections['sweep'].run(delete)
+
     # Outboxes on disk
 
     async def wait(self, entries: list[Waiting]) -> None:
@@ -369,6 +394,7 @@ class Store:
             [entry.expires_at for entry in entries],
             [entry.message.account for entry in entries],
             [entry.message.id for entry in entries],
+            [min(entry.message.attempts, MOST_ATTEMPTS) for entry in entries],
         )
 
     async def fetch_waiting(
@@ -394,7 +420,7 @@ class Store:
         async def count(connection: Connection, doubtful: bool) -> list[Depth]:
             return [Depth(*row) for row in await connection.fetch(sql.COUNT_WAITING, self.node, now_ms)]
 
-        return await self._connections['wait'].run(count)
+        return await self._connections['sweep'].run(count)
 
     async def lanes_with_more(self, lanes: list[tuple[str, int, int, int]]) -> list[tuple[str, int]]:
         """Return (outbox, priority) of those lanes (outbox, priority, due_at, seq) that hold rows after that place."""
@@ -405,12 +431,12 @@ class Store:
 
         return await self._connections['wait'].run(fetch)
 
-    async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
-        """Return (outbox, message) of what ran out of time on disk, at most `limit`."""
+    async def expired_waiting(self, now_ms: int, after: tuple[int, int], limit: int) -> list[Expired]:
+        """Return a page of what ran out of time on disk after the place `after` (`Expired.place`), oldest first."""
 
-        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, Message]]:
-            rows = await connection.fetch(sql.EXPIRED_WAITING, self.node, now_ms, limit)
-            return [(row['outbox'], _waiting_message(row)) for row in rows]
+        async def fetch(connection: Connection, doubtful: bool) -> list[Expired]:
+            rows = await connection.fetch(sql.EXPIRED_WAITING, self.node, now_ms, *after, limit)
+            return [Expired(row['outbox'], (row['waits_until'], row['id']), _waiting_message(row)) for row in rows]
 
         return await self._connections['wait'].run(fetch)
 
@@ -422,7 +448,7 @@ class Store:
         async def fetch(connection: Connection, doubtful: bool) -> int:
             return await connection.fetchval('select id from message order by id desc limit 1') or 0
 
-        return await self._connections['upkeep'].run(fetch)
+        return await self._connections['sweep'].run(fetch)
 
     async def low_water(self) -> int:
         """Return the id below which a restart need not look."""
@@ -455,7 +481,7 @@ class Store:
             sent = {row[0] for row in taken}
             return [(_message(row), row['id'] in sent) for row in rows]
 
-        return await self._connections['upkeep'].run(fetch)
+        return await self._connections['sweep'].run(fetch)
 
     async def mark_repeated(self, messages: list[Message]) -> None:
         """Commit that these may have reached the operator before."""
@@ -472,7 +498,7 @@ class Store:
         async def update(connection: Connection, doubtful: bool) -> None:
             await connection.execute(sql.MARK_READ, self.node)
 
-        await self._connections['repeat'].run(update)
+        await self._connections['sweep'].run(update)
 
     async def forget_read(self) -> None:
         """Commit that nothing on disk is on its way: every submit has been accounted for, as after a clean stop."""
@@ -543,6 +569,7 @@ def _message(row: asyncpg.Record) -> Message:
 
 def _waiting_message(row: asyncpg.Record) -> Message:
     message = _message(row)
+    message.attempts = row['attempts']
     message.stored_wait = True
     message.counted = message.kind == Kind.MT and message.state == MessageState.ENROUTE
     return message

@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._stuck_since = 0.0
         self._pause_above = session.settings.pause_above
         self._unanswered_too_many = False
+        self._drained: asyncio.Event | None = None
 
     # Called by the event loop
 
@@ -87,6 +88,8 @@ class Connection(asyncio.Protocol):
                 self.owner.handle_state(self)
         except Exception:  # noqa: BLE001 - the root of a connection
             self._fail()
+        if self._drained is not None:
+            self._note_drained()
         self.flush()
 
     def pause_writing(self) -> None:
@@ -114,6 +117,7 @@ class Connection(asyncio.Protocol):
             self.owner.handle_closed(self, session.drop_outstanding())
         except Exception:
             log.exception('connection.error', peer=self.peer_address)
+        self._note_drained()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -145,6 +149,7 @@ class Connection(asyncio.Protocol):
                 self.owner.handle_state(self)
         except Exception:  # noqa: BLE001 - the root of a connection
             self._fail()
+        self._note_drained()
         if self._stuck_since and now - self._stuck_since > STUCK_WRITER_S:
             session.end('peer reads nothing')
             self.abort()
@@ -163,10 +168,29 @@ class Connection(asyncio.Protocol):
         if not self._reading_paused_by and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no request of ours is outstanding, `timeout_s` has passed or the socket is gone.
+
+        Nothing keeps the owner from sending more: it stops that before.
+        """
+        drained = self._drained = asyncio.Event()
+        self._note_drained()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await drained.wait()
+        except TimeoutError:
+            log.warning('connection.not_drained', peer=self.peer_address, outstanding=len(self.session.window.pending))
+        finally:
+            self._drained = None
+
     def abort(self) -> None:
         """Close the socket at once; what was not sent is lost."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _note_drained(self) -> None:
+        if self._drained is not None and not self.session.window.pending:
+            self._drained.set()
 
     def _slow_down(self) -> None:
         self._unanswered_too_many = not self._unanswered_too_many
@@ -178,3 +202,7 @@ class Connection(asyncio.Protocol):
     def _fail(self) -> None:
         log.exception('connection.error', peer=self.peer_address, state=self.session.state.value)
         self.session.end('internal error')
+        try:
+            self.owner.handle_state(self)
+        except Exception:
+            log.exception('connection.error', peer=self.peer_address, state=self.session.state.value)

@@ -19,7 +19,8 @@ from smpp.session import Session, SessionSettings
 from smpp.states import BOUND, Role, State
 
 CONNECT_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 10.0
+DRAIN_S = 5.0
+UNBIND_MARGIN_S = 1.0  # what the peer's answer to unbind may take longer than the session's own timer
 CREDENTIALS_REFUSED = frozenset(
     {CommandStatus.ESME_RINVPASWD, CommandStatus.ESME_RINVSYSID, CommandStatus.ESME_RBINDFAIL}
 )
@@ -61,15 +62,23 @@ class Link:
         """Begin to connect, in a task of the link's own."""
         self._task = asyncio.create_task(self._run(), name=f'link {self.settings.name}')
 
-    async def stop(self, reason: str = 'stopped') -> None:
-        """Unbind, close, and end; returns when the socket is gone."""
+    async def stop(self, reason: str = 'stopped', drain_s: float = DRAIN_S) -> None:
+        """Let what is outstanding be answered for up to `drain_s` seconds, unbind, close, and end.
+
+        Returns when the socket is gone, at most the unbind time and a second later. The caller sends nothing more.
+        """
         self._stopping = True
         connection = self.connection
+        if connection is not None and connection.session.state in BOUND:
+            await connection.drain(drain_s)
         if connection is not None and connection.session.state is not State.CLOSED:
             connection.session.begin_unbind(connection.loop.time(), reason)
             connection.flush()
-            await asyncio.wait([connection.closed], timeout=CLOSE_TIMEOUT_S)
+            timeout_s = connection.session.settings.unbind_timeout_s + UNBIND_MARGIN_S
+            await asyncio.wait([connection.closed], timeout=timeout_s)
+        if connection is not None:
             connection.abort()
+            await asyncio.wait([connection.closed], timeout=UNBIND_MARGIN_S)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -75,9 +75,11 @@ class SmppConfig(_Part, frozen=True):
     response_timeout_s: Annotated[PositiveSeconds, described('how long a request of ours may stay unanswered')] = 60
     inactivity_s: Annotated[Seconds, described('an ESME without messages for so long is unbound; 0 = never')] = 0
     pdu_read_s: Annotated[PositiveSeconds, described('how long a PDU may take to arrive once begun')] = 30
-    unbind_timeout_s: Annotated[PositiveSeconds, described('how long a peer may take to unbind')] = 5
+    unbind_timeout_s: Annotated[PositiveSeconds, described('how long a peer may take to unbind')] = 2
     drain_s: Annotated[PositiveSeconds, described('how long a stop waits for what is in flight')] = 10
     max_pdu_octets: Annotated[int, described('largest command_length taken', ge=1_024, le=1_048_576)] = 73_728
+    max_connections: Annotated[int, described('connections at a time; more are closed at once', ge=1)] = 20_000
+    max_connections_per_address: Annotated[int, described('the same, from one address; 0 = any', ge=0)] = 2_000
 
 
 class HttpConfig(_Part, frozen=True):

@@ -1,3 +1,4 @@
--- $1 node; per row $2 outboxes, $3 priorities, $4 due_at, $5 expires_at, $6 accounts, $7 message ids.
-insert into waiting (node, outbox, priority, due_at, expires_at, account, message_id)
-select $1, u.* from unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[]) as u
+-- $1 node; per row $2 outboxes, $3 priorities, $4 due_at, $5 expires_at, $6 accounts, $7 message ids, $8 attempts.
+insert into waiting (node, outbox, priority, due_at, expires_at, account, message_id, attempts)
+select $1, u.*
+from unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[], $8::smallint[]) as u

@@ -40,7 +40,7 @@ class FaultBench(Bench):
         fixed: dict[str, Any] = {'port': self.smpp_port, 'binds': self.settings.binds, 'window': self.settings.window}
         return EndlessLoad(
             LoadSettings(
-                **fixed, messages=1_000_000, reconnect=True, reconnect_s=0.02, receipt_timeout_s=90, **settings
+                **fixed, messages=1_000_000, reconnect=True, reconnect_s=0.02, receipt_timeout_s=30, **settings
             )
         )
 

@@ -21,8 +21,8 @@ from tests.faults.verdict import Bounds, Row, Verdict, judge, judge_status
 
 ALARMS = ('Traceback', 'stage.error', 'stage.item_refused', 'stage.batch_refused', 'shelf.error', 'upkeep.error',
           'link.error', 'bind.error', 'connection.error')  # fmt: skip
-RECOVERY_TIMEOUT_S = 60
-SETTLE_TIMEOUT_S = 120
+RECOVERY_TIMEOUT_S = 45
+SETTLE_TIMEOUT_S = 40
 BINDS, WINDOW = 4, 50
 LINKS, UPSTREAM_WINDOW = 2, 100
 DESTINATION_PREFIX = '79'

@@ -196,6 +196,50 @@ def test_an_unbind_that_is_not_answered_ends_by_time():
     assert session.close_reason == 'shutdown'
 
 
+@pytest.mark.wire('B14')
+def test_our_unbind_is_over_only_when_the_peer_has_the_responses_in_flight():
+    pair = Pair().bind()
+    pair.esme.request(SubmitSm(), 'first')
+    pair.esme.request(SubmitSm(), 'second')
+    pair.exchange()
+    pair.smsc.session.begin_unbind(START, 'shutdown')
+    pair.smsc.session.receive(encode(UnbindResp(1)), START)
+    assert pair.smsc.session.state is State.UNBINDING
+    pair.smsc.session.respond(SubmitSmResp(2, 0, b'id'))
+    assert pair.smsc.session.state is State.UNBINDING
+    pair.smsc.session.refuse(pair.smsc.requests[1], CommandStatus.ESME_RSYSERR)
+    assert pair.smsc.session.state is State.CLOSED
+    assert pair.smsc.session.close_reason == 'shutdown'
+    assert shown(sent_by(pair.smsc.session)) == [
+        ('UNBIND', 1, 0),
+        ('SUBMIT_SM_RESP', 2, 0),
+        ('SUBMIT_SM_RESP', 3, CommandStatus.ESME_RSYSERR),
+    ]
+
+
+@pytest.mark.wire('B14')
+def test_our_unbind_does_not_wait_for_responses_beyond_its_time():
+    pair = Pair(smsc=SessionSettings(unbind_timeout_s=2)).bind()
+    pair.esme.request(SubmitSm())
+    pair.exchange()
+    pair.smsc.session.begin_unbind(START, 'shutdown')
+    pair.smsc.session.receive(encode(UnbindResp(1)), START)
+    pair.smsc.session.handle_timer(START + 2.1)
+    assert pair.smsc.session.state is State.CLOSED
+
+
+@pytest.mark.wire('B12', 'B14')
+def test_our_unbind_after_the_peers_leaves_the_responses_in_flight_their_time():
+    pair = Pair().bind()
+    pair.esme.request(SubmitSm())
+    pair.esme.session.begin_unbind(START, 'done')
+    pair.exchange()
+    pair.smsc.session.begin_unbind(START, 'shutdown')
+    assert sent_by(pair.smsc.session) == []
+    pair.smsc.answer_all()
+    assert shown(sent_by(pair.smsc.session)) == [('SUBMIT_SM_RESP', 2, 0), ('UNBIND_RESP', 3, 0)]
+
+
 # PDUs that are not as they should be
 
 
@@ -259,6 +303,25 @@ def test_a_command_length_out_of_bounds_is_nacked_and_ends_the_session(state, le
     assert shown(sent_by(session)) == [('GENERIC_NACK', 12, CommandStatus.ESME_RINVCMDLEN)]
     assert session.state is State.CLOSED
     assert 'command_length' in session.close_reason
+
+
+@pytest.mark.wire('A4')
+@pytest.mark.parametrize('state', [State.OPEN, State.BINDING])
+def test_before_the_bind_no_pdu_is_longer_than_1024_octets(state):
+    session = session_in(Role.SMSC, state)
+    session.receive(raw(CommandId.SUBMIT_SM, 11, bytes(1024 - 16)), START)
+    assert shown(sent_by(session)) == [('SUBMIT_SM_RESP', 11, CommandStatus.ESME_RINVBNDSTS)]
+    session.receive(raw(CommandId.SUBMIT_SM, 12, length=1025), START)
+    assert shown(sent_by(session)) == [('GENERIC_NACK', 12, CommandStatus.ESME_RINVCMDLEN)]
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.parametrize('role', Role)
+def test_once_bound_long_pdus_are_taken(role):
+    session = session_in(role, State.BOUND_TRX)
+    command = SubmitSm if role is Role.SMSC else DeliverSm
+    payload = ((int(Tag.MESSAGE_PAYLOAD), b'x' * 60_000),)
+    assert len(session.receive(encode(command(11, tlvs=payload)), START).requests) == 1
 
 
 @pytest.mark.wire('A5')

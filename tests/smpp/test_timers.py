@@ -4,7 +4,16 @@ import pytest
 
 from pdu.codec import encode
 from pdu.command import CommandId
-from pdu.pdus import BindTransceiver, DeliverSm, EnquireLink, EnquireLinkResp, GenericNack, SubmitSm, SubmitSmResp
+from pdu.pdus import (
+    BindTransceiver,
+    DeliverSm,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    SubmitSm,
+    SubmitSmResp,
+    Unbind,
+)
 from smpp.session import Session, SessionSettings
 from smpp.states import Role, State
 from smpp.window import SPAN_S
@@ -174,3 +183,47 @@ def test_a_peer_that_unbinds_but_does_not_close_is_closed():
     assert session.state is State.UNBINDING
     session.handle_timer(START + 2.1)
     assert session.state is State.CLOSED
+
+
+@pytest.mark.wire('B12')
+def test_requests_in_the_works_are_answered_before_the_unbind_however_slow_the_answers_are():
+    session = session_in(Role.SMSC, State.BOUND_TRX, SessionSettings(unbind_timeout_s=2, response_timeout_s=60))
+    session.receive(encode(SubmitSm(7)) + encode(Unbind(8)), START)
+    session.handle_timer(START + 50)
+    assert session.state is State.UNBINDING
+    session.respond(SubmitSmResp(7, 0, b'id'))
+    assert [pdu.command_id for pdu in sent_by(session, START + 50)] == [
+        CommandId.SUBMIT_SM_RESP,
+        CommandId.UNBIND_RESP,
+    ]
+    session.handle_timer(START + 52)
+    assert session.state is State.UNBINDING
+    session.handle_timer(START + 52.1)
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.wire('B12')
+def test_an_unbind_whose_requests_are_never_answered_ends_when_a_response_is_overdue():
+    session = session_in(Role.SMSC, State.BOUND_TRX, SessionSettings(unbind_timeout_s=2, response_timeout_s=60))
+    session.receive(encode(SubmitSm(7)) + encode(Unbind(8)), START)
+    session.handle_timer(START + 60)
+    assert session.state is State.UNBINDING
+    session.handle_timer(START + 60.1)
+    assert session.state is State.CLOSED
+
+
+@pytest.mark.wire('B9')
+def test_a_bind_that_the_smsc_does_not_answer_in_time_ends():
+    session = session_in(Role.SMSC, State.BINDING, SessionSettings(session_init_s=10))
+    session.handle_timer(START + 10)
+    assert session.state is State.BINDING
+    session.handle_timer(START + 10.1)
+    assert session.state is State.CLOSED
+    assert session.close_reason == 'no bind in time'
+
+
+@pytest.mark.wire('F2')
+def test_the_timer_of_the_smsc_does_not_end_a_bind_of_ours():
+    session = session_in(Role.ESME, State.BINDING, SessionSettings(session_init_s=10, response_timeout_s=60))
+    session.handle_timer(START + 11)
+    assert session.state is State.BINDING

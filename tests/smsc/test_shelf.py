@@ -5,11 +5,54 @@ import asyncio
 import pytest
 
 from domain.message import Message, Notice
+from pdu.pdus import DeliverSmResp
 from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
+from smsc import shelf as shelf_module
 from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
 from storage.store import Outcome, Store
 from tests.domain.messages import HOUR_MS, NOW_MS, mt_message
+
+
+class HeldStore(Store):
+    """A store whose reads, once done, can be held on their way back."""
+
+    def __init__(self, *arguments, **keywords) -> None:
+        super().__init__(*arguments, **keywords)
+        self.read = asyncio.Event()
+        self.passing = asyncio.Event()
+        self.passing.set()
+
+    def hold(self) -> None:
+        self.read.clear()
+        self.passing.clear()
+
+    async def fetch_waiting(self, *arguments):
+        return await self._held(await super().fetch_waiting(*arguments))
+
+    async def expired_waiting(self, *arguments):
+        return await self._held(await super().expired_waiting(*arguments))
+
+    async def _held(self, rows):
+        self.read.set()
+        await self.passing.wait()
+        return rows
+
+
+class Operator:
+    """The connection that an operator's receipt came by, as far as an answer needs it."""
+
+    def __init__(self) -> None:
+        self.session = self
+        self.answers: list[int] = []
+        self.flushed = 0
+
+    def respond(self, response) -> None:
+        self.answers.append(response.command_status)
+
+    def flush(self) -> None:
+        self.flushed = len(self.answers)
 
 
 class Bench:
@@ -53,7 +96,7 @@ class Bench:
 @pytest.fixture
 async def bench(databases):
     name = await databases.create()
-    store = Store(databases.arguments(name), node=0)
+    store = HeldStore(databases.arguments(name), node=0)
     await store.open(NOW_MS)
     bench = Bench(store)
     async with asyncio.timeout(30):
@@ -165,3 +208,174 @@ async def test_a_reader_that_goes_and_returns_loses_and_doubles_nothing(bench):
     assert bench.live == {}
     bench.upstream.go_online()
     assert sorted(await bench.take_all(bench.upstream)) == ids_of(messages)
+
+
+async def test_a_link_that_is_lost_and_back_during_a_read_loses_no_message(bench):
+    messages = await bench.accept(10)
+    for message in messages:
+        bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.upstream.capacity = 5
+    bench.upstream.go_online()
+    await bench.shelf.drain()
+    bench.upstream.capacity = 100
+    bench.store.hold()
+    bench.shelf.want(bench.upstream)
+    await bench.store.read.wait()
+    assert bench.upstream.go_offline() == []
+    bench.upstream.go_online()
+    bench.store.passing.set()
+    await bench.shelf.drain()
+    assert await bench.take_all(bench.upstream) == ids_of(messages)
+
+
+async def test_a_link_that_is_lost_during_a_read_leaves_everything_on_disk(bench):
+    messages = await bench.accept(4)
+    for message in messages:
+        bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.store.hold()
+    bench.upstream.go_online()
+    await bench.store.read.wait()
+    bench.upstream.go_offline()
+    bench.store.passing.set()
+    await bench.shelf.drain()
+    assert (bench.upstream.in_memory, bench.upstream.on_disk) == (0, 4)
+    assert bench.shelf.loaded == set()
+
+
+async def test_a_message_that_leaves_during_a_read_does_not_come_back(bench):
+    messages = await bench.accept(6)
+    for message in messages:
+        bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.upstream.go_online()
+    await bench.shelf.drain()
+    in_flight = bench.upstream.take(3)
+    bench.upstream.go_offline()
+    bench.store.hold()
+    bench.upstream.go_online()
+    await bench.store.read.wait()
+    for message in in_flight:
+        message.upstream_message_id = str(message.id)
+    await bench.store.record_sent(in_flight, [])
+    for message in in_flight:
+        bench.shelf.left(message)
+    bench.store.passing.set()
+    await bench.shelf.drain()
+    assert await bench.take_all(bench.upstream) == ids_of(messages[3:])
+
+
+async def test_a_message_that_cannot_be_put_on_disk_takes_no_other_with_it(bench):
+    first, bad, last = await bench.accept(3)
+    bench.upstream.put(first)
+    bench.upstream.defer(bad, 1 << 70)
+    bench.upstream.put(last)
+    await bench.shelf.drain()
+    assert list(bench.live) == [bad.id]  # the next start takes it up
+    bench.upstream.go_online()
+    await bench.shelf.drain()
+    assert ids_of(bench.upstream.take(10)) == [first.id, last.id]
+
+
+async def test_a_late_outcome_that_cannot_be_stored_is_refused_and_takes_no_other_with_it(bench):
+    first, bad, last = await bench.accept(3)
+    operator = Operator()
+    outcomes = [Outcome(first, MessageState.DELIVERED, 0, Notice.DUE), Outcome(last, MessageState.DELIVERED, 0, 2)]
+    refused = Outcome(bad, MessageState.DELIVERED, 1 << 70, Notice.DUE, source=(operator, DeliverSmResp(1)))
+    bench.shelf.finish_late([outcomes[0], refused, outcomes[1]])
+    await bench.shelf.drain()
+    assert operator.answers == [CommandStatus.ESME_RX_T_APPN]
+    assert operator.flushed == 1
+    assert bench.finished == [([outcomes[0]], {first.id}), ([outcomes[1]], {last.id})]
+    assert bench.account.depth == 2
+
+
+async def test_attempts_are_counted_on_through_the_disk(bench):
+    bench.upstream.go_online()
+    (message,) = await bench.accept(1)
+    message.attempts = 7
+    bench.upstream.defer(message, NOW_MS)
+    bench.shelf.want(bench.upstream)
+    await bench.shelf.drain()
+    (read,) = bench.upstream.take(1)
+    assert read.attempts == 7
+
+
+@pytest.mark.wire('C21')
+async def test_all_that_ran_out_of_time_is_told_at_once_and_once(bench, monkeypatch):
+    monkeypatch.setattr(shelf_module, 'EXPIRED_BATCH', 3)
+    loaded = await bench.accept(4, expires_at=NOW_MS + 10)
+    for message in loaded:
+        bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.upstream.go_online()
+    await bench.shelf.drain()
+    on_disk = await bench.accept(10, expires_at=NOW_MS + 20)
+    for message in on_disk:
+        bench.account.put(message)
+    await bench.shelf.drain()
+    bench.now_ms += 20
+    for _ in range(2):
+        bench.shelf.sweep()
+        await bench.shelf.drain()
+        assert ids_of(message for _, message in bench.expired) == ids_of(on_disk)
+
+
+async def test_what_ran_out_of_time_is_not_read_while_its_end_is_committed(bench):
+    (message,) = await bench.accept(1, expires_at=NOW_MS + 10)
+    bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.now_ms += 10
+    bench.shelf.sweep()
+    await bench.shelf.drain()
+    bench.upstream.go_online()
+    await bench.shelf.drain()
+    assert bench.upstream.in_memory == 0
+
+
+async def test_a_sweep_waits_until_what_it_told_is_gone_from_disk(bench, monkeypatch):
+    monkeypatch.setattr(shelf_module, 'EXPIRED_BATCH', 2)
+    monkeypatch.setattr(shelf_module, 'EXPIRED_BOUND', 4)
+    messages = await bench.accept(7, expires_at=NOW_MS + 10)
+    for message in messages:
+        bench.account.put(message)
+    await bench.shelf.drain()
+    bench.now_ms += 10
+    bench.shelf.sweep()
+    await bench.shelf.drain()
+    assert len(bench.expired) == 4
+    gone = [message for _, message in bench.expired]
+    await bench.store.close_messages(gone, [])
+    for message in gone:
+        bench.shelf.left(message)
+    await bench.shelf.drain()
+    assert ids_of(message for _, message in bench.expired) == ids_of(messages)
+
+
+async def test_what_ran_out_of_time_and_could_not_be_ended_is_told_again(bench):
+    (message,) = await bench.accept(1, expires_at=NOW_MS + 10)
+    bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.now_ms += 10
+    for count in (1, 2):
+        bench.shelf.sweep()
+        await bench.shelf.drain()
+        assert len(bench.expired) == count
+        bench.shelf.finish_late([Outcome(bench.expired[-1][1], MessageState.EXPIRED, 1 << 70, Notice.ASKED)])
+        await bench.shelf.drain()
+
+
+async def test_a_receipt_before_its_submit_is_committed_keeps_its_place_in_memory(bench):
+    (message,) = await bench.accept(1)
+    bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.upstream.go_online()
+    bench.account.go_online()
+    await bench.shelf.drain()
+    (sent,) = bench.upstream.take(1)
+    bench.shelf.finish_late([Outcome(sent, MessageState.DELIVERED, 0, Notice.DUE)])
+    await bench.shelf.drain()
+    assert not sent.stored_wait  # whoever hears of the commit later must not take its row for the receipt's
+    assert bench.shelf.loaded == {message.id}
+    assert bench.account.in_memory == 1

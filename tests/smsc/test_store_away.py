@@ -100,19 +100,21 @@ async def test_while_the_store_is_away_receipts_are_not_acknowledged(running, br
 
 
 @pytest.mark.wire('F18')
-async def test_a_receipt_in_the_midst_of_its_commit_is_answered_after_it(running, breaking):
+async def test_a_receipt_whose_commit_is_in_doubt_is_answered_when_that_is_settled(running, breaking):
     product, smsc, esme = running
-    await esme.submit()
+    message_id = await esme.submit()
     await smsc.submitted(1)
     await until(lambda: product.node.core.sending.load == 0)
-    await breaking.cut()
+    breaking.lose = b'UPDATE '  # what says that it is committed
     peer = smsc.receiving[-1]
     (number,) = peer.number(operator_receipt(smsc.given[0]))
-    await until(lambda: not product.node.core.store.health.available)
+    await product.settle(DELIVERED=1)
     assert not [pdu for pdu in await peer.settled() if isinstance(pdu, pdus.DeliverSmResp)]
+    await breaking.cut()
     await breaking.restore()
     assert (await peer.take(pdus.DeliverSmResp, number)).command_status == 0
-    await product.settle(DELIVERED=1)
+    (receipt,) = await esme.receipts(1)
+    assert receipt.id.decode() == message_id
 
 
 async def test_traffic_over_many_breaks_is_complete_and_the_ledger_adds_up(running, breaking, bind):

@@ -69,6 +69,35 @@ async def test_a_server_that_cannot_be_reached_is_no_doubt_and_told_in_time(data
     assert health.failures > 1
 
 
+async def test_a_store_that_hangs_is_told_in_time(connection, health, sql):
+    await sql.execute('create table held ()')
+    async with sql.transaction():
+        await sql.execute('lock table held')
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable, match='TimeoutError'):
+                await connection.run(lambda postgres, doubtful: postgres.fetch('select from held'), give_up_s=0.2)
+    assert not health.available
+    assert await connection.run(select_one) == 1
+    assert health.available
+
+
+@pytest.mark.parametrize(
+    'error',
+    [asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError],
+)
+async def test_what_lost_against_another_transaction_is_run_again(connection, error):
+    tries = []
+
+    async def operation(postgres, doubtful):
+        tries.append(doubtful)
+        if len(tries) == 1:
+            await postgres.execute(f"do $$ begin raise exception using errcode = '{error.sqlstate}'; end $$")
+        return await postgres.fetchval('select 7')
+
+    assert await connection.run(operation) == 7
+    assert tries == [False, True]
+
+
 async def test_health_returns_with_the_first_operation_that_goes_through(connection, health):
     health.note_failure('other', OSError())
     await connection.run(select_one)

@@ -12,7 +12,7 @@ from domain.message import Kind, Notice
 from pdu.receipt_text import MessageState
 from storage import statements
 from storage.connection import SETTINGS
-from storage.store import Depth, Outcome, ParkedReceipt, Waiting
+from storage.store import MOST_ATTEMPTS, Depth, Outcome, ParkedReceipt, Waiting
 from tests.breaking import BACK, FORTH
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
 from tests.storage.conftest import eventually
@@ -166,6 +166,12 @@ async def test_receipts_without_a_message_are_parked_until_it_is_found(store):
     assert [receipt.upstream_message_id for receipt in await store.take_parked(0, 10)] == ['id0', 'id2']
 
 
+async def test_parked_receipts_nobody_asks_for_are_dropped_by_age(store):
+    await store.park([ParkedReceipt('mts', f'id{number}', NOW_MS + number, DELIVERED, 0) for number in range(3)])
+    await store.drop_old_parked(NOW_MS + 2)
+    assert [receipt.upstream_message_id for receipt in await store.take_parked(0, 10)] == ['id2']
+
+
 # Outboxes on disk
 
 
@@ -245,11 +251,30 @@ async def test_the_depth_on_disk_is_counted_by_lane_and_account(store):
 async def test_what_ran_out_of_time_on_disk_is_found_oldest_first(store):
     first, second, third = await accepted(store, 3)
     await store.wait([waiting(first, expires_at=NOW_MS + 2), waiting(second, expires_at=NOW_MS + 1), waiting(third)])
-    expired = await store.expired_waiting(NOW_MS + 2, 10)
-    assert [(outbox, message.id) for outbox, message in expired] == [
+    expired = await store.expired_waiting(NOW_MS + 2, (0, 0), 10)
+    assert [(row.outbox, row.message.id) for row in expired] == [
         ('upstream mts', second.id),
         ('upstream mts', first.id),
     ]
+
+
+async def test_what_ran_out_of_time_on_disk_is_found_page_by_page(store):
+    messages = await accepted(store, 5)
+    await store.wait([waiting(message, expires_at=NOW_MS + number // 3) for number, message in enumerate(messages)])
+    found, place = [], (0, 0)
+    while page := await store.expired_waiting(NOW_MS + 1, place, 2):
+        found += [row.message.id for row in page]
+        place = page[-1].place
+    assert found == ids_of(messages)
+
+
+async def test_a_message_on_disk_keeps_the_number_of_its_attempts(store):
+    messages = await accepted(store, 3)
+    for message, attempts in zip(messages, (0, 7, 1_000_000), strict=True):
+        message.attempts = attempts
+    await store.wait([waiting(message) for message in messages])
+    rows = await store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 10)
+    assert [row.message.attempts for row in rows] == [0, 7, MOST_ATTEMPTS]
 
 
 async def test_a_late_outcome_and_the_place_of_its_receipt_are_one_commit(store):
@@ -341,7 +366,7 @@ async def connect(store):
     await store.accept([mt_message()], 10)
     await store.finish([outcome(mt_message())])
     await store.park([])
-    await store.count_waiting(0)
+    await store.lanes_with_more([('upstream mts', 0, 0, 0)])
     await store.close_messages([mt_message()], [])
     await sent(store, [mt_message()], 'warm')
 
@@ -379,7 +404,9 @@ async def test_an_accept_that_never_reached_the_store_is_repeated(frail_store, p
 async def test_an_accept_whose_lost_commit_is_still_under_way_is_not_refused(store, sql, database):
     first, second = mt_message(), mt_message()
     await store.accept([mt_message()], 10)
-    blocked = "select pid from pg_stat_activity where application_name = 'smsc accept' and wait_event_type = 'Lock'"
+    blocked = (
+        "select pid from pg_stat_activity where application_name like 'smsc accept of%' and wait_event_type = 'Lock'"
+    )
     other = await asyncpg.connect(**database)
     transaction = other.transaction()
     await transaction.start()
@@ -454,6 +481,20 @@ async def test_a_store_that_is_away_is_told_in_time_and_noticed_as_back(frail_st
     assert frail_store.health.available
 
 
+@pytest.mark.wire('C34', 'F18')
+async def test_a_store_that_hangs_is_told_in_time(frail_store, proxy):
+    await connect(frail_store)
+    proxy.hold(BACK)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await frail_store.accept([mt_message()], 0.3)
+    assert not frail_store.health.available
+    proxy.cut()
+    proxy.pass_on()
+    await frail_store.accept([mt_message()], 10)
+    assert frail_store.health.available
+
+
 async def test_backends_killed_under_load_lose_and_double_nothing(store, sql):
     kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'smsc %'"
     batches = [[mt_message() for _ in range(50)] for _ in range(30)]
@@ -491,7 +532,7 @@ HOT = {
     'DELETE_WAITING': lambda ids: (ids, 'upstream '),
     'FETCH_WAITING': lambda ids: (0, 'upstream mts', 0, 0, 0, NOW_MS, 10),
     'LANES_WITH_MORE': lambda ids: (0, ['upstream mts'], [0], [0], [0]),
-    'EXPIRED_WAITING': lambda ids: (0, NOW_MS, 10),
+    'EXPIRED_WAITING': lambda ids: (0, NOW_MS, 0, 0, 10),
     'UNFINISHED': lambda ids: (ids[0], ids[-1], 10),
     'OVERDUE': lambda ids: (ids[0], ids[-1], 3, 10),
 }
@@ -539,6 +580,22 @@ async def test_a_batch_touches_only_the_days_of_its_messages(store, sql):
     nodes = list(nodes_of(plan[0]['Plan']))
     scanned = {node['Relation Name'] for node in nodes if 'Scan' in node['Node Type'] and node['Actual Loops']}
     assert len({name for name in scanned if name.startswith('message')}) == 1
+
+
+async def test_the_overdue_are_looked_for_in_the_days_of_their_ids_only(store, sql):
+    await store.keep_partitions(NOW_MS - 240 * HOUR_MS, 1000)
+    for days in range(3):
+        await accepted(store, 20, at_ms=NOW_MS + days * 24 * HOUR_MS, expires_at=NOW_MS)
+    for setting, value in SETTINGS.items():
+        await sql.execute(f"set {setting} = '{value}'")
+    await sql.execute(f'prepare hot as {statements.OVERDUE}')
+    arguments = f'{first_id(NOW_MS)}, {first_id(NOW_MS + HOUR_MS)}, {NOW_MS + 1}, 10'
+    plan = json.loads(await sql.fetchval(f'explain (analyze, format json) execute hot({arguments})'))
+    nodes = list(nodes_of(plan[0]['Plan']))
+    of_messages = [node for node in nodes if node.get('Relation Name', '').startswith('message')]
+    assert [(node['Node Type'], node['Actual Rows']) for node in of_messages] == [('Index Scan', 10)]
+    assert of_messages[0]['Index Cond'].startswith('((id >= ')
+    assert 'Sort' not in {node['Node Type'] for node in nodes}
 
 
 async def test_updates_of_outcome_and_notice_stay_in_the_page(store, sql):

@@ -39,10 +39,21 @@ create table waiting (
     expires_at bigint not null,
     account text not null,
     message_id bigint not null,
+    attempts smallint not null default 0, -- so that a back-off goes on where it was
     primary key (node, outbox, priority, due_at, seq)
 );
 create index waiting_message on waiting (message_id);
-create index waiting_expiry on waiting (expires_at);
+create index waiting_expiry on waiting (node, expires_at, message_id);
+
+-- How far each lane of an upstream has been read from disk: what is not behind that place may have been submitted.
+create table lane (
+    node smallint not null,
+    outbox text collate "C" not null,
+    priority smallint not null,
+    due_at bigint not null,
+    seq bigint not null,
+    primary key (node, outbox, priority)
+);
 
 -- Receipts that came before the response which would tell their message.
 create table parked_receipt (
@@ -54,6 +65,7 @@ create table parked_receipt (
     error bigint not null
 );
 create index parked_receipt_id on parked_receipt (upstream, upstream_message_id);
+create index parked_receipt_age on parked_receipt (received_at);
 
 -- One row a node: rows of messages below low_water need no look after a restart.
 create table node (

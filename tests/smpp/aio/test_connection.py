@@ -199,6 +199,19 @@ async def test_an_owner_that_raises_closes_only_its_connection(sockets, callback
     await sound.until(lambda: sound.responses)
 
 
+async def test_an_owner_that_raises_hears_at_once_that_the_session_ended(sockets):
+    smsc = await sockets.smsc()
+    _, theirs = await sockets.esme(smsc.port)
+    (owner,) = smsc.owners
+    ours = owner.connection
+    owner.raising = {'requests'}
+    owner.states.clear()
+    ours.data_received(encode(SubmitSm(70)))
+    assert owner.states == ['closed']
+    assert owner.lost is None
+    await theirs.closed
+
+
 async def test_requests_without_response_reach_the_owner_by_the_tick(sockets):
     smsc = await sockets.smsc(SessionSettings(response_timeout_s=5))
     esme, _ = await sockets.esme(smsc.port)

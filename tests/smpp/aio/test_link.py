@@ -161,8 +161,11 @@ async def test_stop_unbinds_after_what_is_in_flight_was_answered(smsc, start):
     peer.answering = False
     link.connection.session.window.reserve(1)
     link.connection.session.request(SubmitSm(), 'mine')
+    link.connection.flush()
+    await peer.until(lambda: peer.requests)
     stopping = asyncio.create_task(link.stop())
-    await peer.until(lambda: peer.connection.session.state is State.UNBINDING)
+    await asyncio.sleep(0)
+    assert link.connection.session.state is State.BOUND_TRX
     assert not stopping.done()
     peer.connection.session.refuse(peer.requests[0], CommandStatus.ESME_RSYSERR)
     peer.connection.flush()
@@ -172,6 +175,72 @@ async def test_stop_unbinds_after_what_is_in_flight_was_answered(smsc, start):
     assert not link.bound
     await peer.until(lambda: peer.lost is not None)
     assert len(smsc.owners) == 1
+
+
+@pytest.mark.wire('B14')
+async def test_stop_does_not_wait_longer_than_told_for_what_is_in_flight(smsc, start):
+    owner = Owner()
+    link = start(smsc.port, owner)
+    await owner.until(lambda: link.bound)
+    peer = smsc.owners[0]
+    peer.answering = False
+    link.connection.session.window.reserve(1)
+    link.connection.session.request(SubmitSm(), 'mine')
+    link.connection.flush()
+    await peer.until(lambda: peer.requests)
+    began = asyncio.get_running_loop().time()
+    await link.stop(drain_s=0.05)
+    # The peer holds its unbind_resp back for the submit, so the unbind time of 1 s passes too.
+    assert asyncio.get_running_loop().time() - began < 1 + 1 + 1
+    assert owner.lost == ['mine']
+
+
+async def test_stop_goes_on_when_what_is_in_flight_expires(smsc, start):
+    owner = Owner()
+    link = start(smsc.port, owner, session=SessionSettings(unbind_timeout_s=1, response_timeout_s=5))
+    await owner.until(lambda: link.bound)
+    peer = smsc.owners[0]
+    peer.answering = False
+    link.connection.session.window.reserve(1)
+    link.connection.session.request(SubmitSm(), 'mine')
+    link.connection.flush()
+    await peer.until(lambda: peer.requests)
+    stopping = asyncio.create_task(link.stop(drain_s=3600))
+    await asyncio.sleep(0)
+    link.tick(asyncio.get_running_loop().time() + 7)
+    await peer.until(lambda: peer.connection.session.state is State.UNBINDING)
+    peer.connection.abort()
+    async with asyncio.timeout(TIMEOUT_S):
+        await stopping
+    assert owner.expired == ['mine']
+
+
+async def test_stop_goes_on_when_the_link_is_cut_while_it_drains(proxy, smsc, start):
+    owner = Owner()
+    link = start(proxy.port, owner)
+    await owner.until(lambda: link.bound)
+    smsc.owners[0].answering = False
+    link.connection.session.window.reserve(1)
+    link.connection.session.request(SubmitSm(), 'mine')
+    link.connection.flush()
+    stopping = asyncio.create_task(link.stop(drain_s=3600))
+    await asyncio.sleep(0)
+    proxy.cut()
+    async with asyncio.timeout(TIMEOUT_S):
+        await stopping
+    assert owner.lost == ['mine']
+
+
+@pytest.mark.wire('B14')
+async def test_stop_waits_for_a_silent_peer_only_the_unbind_time(proxy, start):
+    owner = Owner()
+    link = start(proxy.port, owner, session=SessionSettings(unbind_timeout_s=0.05))
+    await owner.until(lambda: link.bound)
+    proxy.hold()
+    began = asyncio.get_running_loop().time()
+    await link.stop()
+    assert asyncio.get_running_loop().time() - began < 2
+    assert owner.lost == []
 
 
 async def test_stop_ends_a_link_whose_peer_is_silent(proxy, smsc, start):
