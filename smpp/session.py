@@ -100,7 +100,7 @@ class Session:
         self._partial_since: float | None = None
         self._unbinding_until = 0.0
         self._unbind_request: Unbind | None = None
-        self._leaving = False  # what is left to do once all requests of the peer are answered: see _part_when_due
+        self._leaving = False  # an unbind is due once all requests of the peer are answered: see _part_when_due
         self._unbind_answered = False  # by us, and the answer is not out yet
         self._enquiring = False
 
@@ -147,8 +147,7 @@ class Session:
         if context is Own.ENQUIRE_LINK:
             self._enquiring = False
         elif context is Own.UNBIND:
-            self._leaving = True
-            self._part_when_due()
+            self.end('unbound')
         else:
             self._handle_bind_response(pdu)
 
@@ -212,26 +211,29 @@ class Session:
             self._answer(pdu.command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
 
     def _handle_unbind(self, pdu: Unbind, now: float) -> None:
-        if self.state not in BOUND:
+        ours_waits = self._leaving and self._unbind_request is None
+        if self.state not in BOUND and not ours_waits:
             crossing = Own.UNBIND in self.window.pending.values()  # both sides asked at the same time
             status = CommandStatus.ESME_ROK if crossing else CommandStatus.ESME_RINVBNDSTS
             self._answer(pdu.command_id, pdu.sequence_number, status)
             return
         self._unbind_request = pdu
         self._unbinding_until = now + self.settings.response_timeout_s
-        self._change(Event.UNBIND_BEGUN)
+        if not ours_waits:
+            self._change(Event.UNBIND_BEGUN)
         self._leaving = True
         self._part_when_due()
 
     def _part_when_due(self) -> None:
         """Once all requests of the peer have been answered: answer its unbind, after which it closes the socket or the
-        timer does; or end, where the peer has answered ours.
+        timer does; or send ours, as a peer may close the socket as soon as it has that.
         """
         if self.unanswered:
             return
         self._leaving = False
         if self._unbind_request is None:
-            self.end('unbound')
+            self.window.reserved += 1
+            self.request(Unbind(), Own.UNBIND)
         else:
             self._out.append(encode(UnbindResp(self._unbind_request.sequence_number)))
             self._unbind_request = None
@@ -303,8 +305,9 @@ class Session:
             self._part_when_due()
 
     def begin_unbind(self, now: float, reason: str) -> None:
-        """Ask the peer to part; nothing is sent to it from now on but responses. Sessions that are not bound end
-        at once, those that are parting already go on with that.
+        """Ask the peer to part, once its requests are answered; until then nothing but responses is sent to it.
+
+        Sessions that are not bound end at once, those that are parting already go on with that.
         """
         if self.state is State.UNBINDING:
             return
@@ -314,8 +317,8 @@ class Session:
         self._unbinding_until = now + self.settings.unbind_timeout_s
         self.close_reason = reason
         self._change(Event.UNBIND_BEGUN)
-        self.window.reserved += 1
-        self.request(Unbind(), Own.UNBIND)
+        self._leaving = True
+        self._part_when_due()
 
     def end(self, reason: str) -> None:
         """End the session; the shell closes the socket once what is left to send is out."""

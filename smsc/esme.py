@@ -130,8 +130,3 @@ class EsmeSession:
         account.feed.remove(connection)
         if lost:
             account.handle_unanswered(connection, lost)
-
-    async def stop(self) -> None:
-        """Wait for a bind that is being checked."""
-        if self._binding is not None:
-            await asyncio.gather(self._binding, return_exceptions=True)

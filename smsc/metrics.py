@@ -92,6 +92,8 @@ class Collector:
         yield CounterMetricFamily('smsc_dlr_repeated', 'Receipts of messages final already.', core.duplicate_outcomes)
         yield CounterMetricFamily('smsc_mo_accepted', 'MO messages accepted.', receipts.mo_accepted)
         yield CounterMetricFamily('smsc_mo_refused', 'MO messages without a route.', receipts.mo_refused)
+        refused = self._node.listener.refused
+        yield CounterMetricFamily('smsc_connections_refused', 'Connections beyond smpp.max_connections*.', refused)
         yield CounterMetricFamily('smsc_store_failures', 'Operations the store failed at.', core.store.health.failures)
         yield GaugeMetricFamily('smsc_store_available', 'The store answers.', core.store.health.available)
         yield GaugeMetricFamily('smsc_messages_in_memory', 'Unfinished messages in memory.', len(core.live))

@@ -13,7 +13,7 @@ import structlog
 
 from domain.ids import MessageIds
 from domain.message import Message
-from smpp.aio.listener import Listener
+from smpp.aio.listener import ConnectionLimits, Listener
 from smpp.session import SessionSettings
 from smsc.account import Account
 from smsc.binds import Authenticator
@@ -43,6 +43,7 @@ class Node:
         self.receipts = Receipts(core)
         self.authenticator = Authenticator(core)
         self.listener = Listener(self._make_owner, session_settings(configuration))
+        self.listener.limits = connection_limits(configuration)
         batch = configuration.queues.batch
         core.sending = Stage[Sent, list[Outcome]](
             'sent',
@@ -106,6 +107,7 @@ class Node:
                 core.upstreams[name].start_links(configuration)
         core.table = build(configuration)  # from here on no message takes an upstream that goes
         self.listener.settings = session_settings(configuration)
+        self.listener.limits = connection_limits(configuration)
         for name, account in core.accounts.items():
             account.configure(configuration.accounts.get(name))
             if name not in configuration.accounts and name in before.accounts:
@@ -213,6 +215,12 @@ class Node:
         while not condition() and self.core.loop.time() < until:
             self.upkeep.tick()
             await asyncio.sleep(0.02)
+
+
+def connection_limits(configuration: Configuration) -> ConnectionLimits:
+    """Return how many connections the listener holds."""
+    smpp = configuration.smpp
+    return ConnectionLimits(smpp.max_connections, smpp.max_connections_per_address)
 
 
 def session_settings(configuration: Configuration) -> SessionSettings:

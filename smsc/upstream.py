@@ -133,7 +133,8 @@ class Upstream:
     async def stop_links(self) -> None:
         """Unbind all links at once; what is in flight is awaited for a while first."""
         self.feed.close()
-        await asyncio.gather(*(link.stop() for link in self.links))
+        drain_s = self.core.configuration.smpp.drain_s
+        await asyncio.gather(*(link.stop(drain_s=drain_s) for link in self.links))
         self.links = []
 
     def tick(self, now: float) -> None:

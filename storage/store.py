@@ -33,13 +33,12 @@ _MESSAGE_COLUMNS = (
     'expires_at',
     'pdu',
     'notice',
-    'repeated',
 )
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 LEFTOVERS_POLL_S = 0.05
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
-_SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part')
+_SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id')
 
 
 class Outcome(msgspec.Struct, gc=False):
@@ -184,7 +183,7 @@ class Store:
 
     async def record_sent(self, messages: list[Message], finished: list[Outcome]) -> None:
         """Commit what operators have taken: a segment a message, and the end of those that expect no receipt."""
-        segments = [(m.upstream, m.upstream_message_id, m.id, 1) for m in messages]
+        segments = [(m.upstream, m.upstream_message_id, m.id) for m in messages]
         waited = [message.id for message in messages if message.stored_wait]
 
         async def insert(connection: Connection, doubtful: bool) -> None:
@@ -541,7 +540,6 @@ def _row(message: Message) -> tuple[Any, ...]:
         message.expires_at,
         pdu.octets,
         message.notice,
-        message.repeated,
     )
 
 

@@ -197,24 +197,26 @@ def test_an_unbind_that_is_not_answered_ends_by_time():
 
 
 @pytest.mark.wire('B14')
-def test_our_unbind_is_over_only_when_the_peer_has_the_responses_in_flight():
+def test_our_unbind_follows_the_responses_in_flight():
     pair = Pair().bind()
     pair.esme.request(SubmitSm(), 'first')
     pair.esme.request(SubmitSm(), 'second')
     pair.exchange()
-    pair.smsc.session.begin_unbind(START, 'shutdown')
-    pair.smsc.session.receive(encode(UnbindResp(1)), START)
-    assert pair.smsc.session.state is State.UNBINDING
-    pair.smsc.session.respond(SubmitSmResp(2, 0, b'id'))
-    assert pair.smsc.session.state is State.UNBINDING
-    pair.smsc.session.refuse(pair.smsc.requests[1], CommandStatus.ESME_RSYSERR)
-    assert pair.smsc.session.state is State.CLOSED
-    assert pair.smsc.session.close_reason == 'shutdown'
-    assert shown(sent_by(pair.smsc.session)) == [
-        ('UNBIND', 1, 0),
+    session = pair.smsc.session
+    session.begin_unbind(START, 'shutdown')
+    assert sent_by(session) == []
+    session.receive(encode(SubmitSm(9)), START)
+    session.respond(SubmitSmResp(2, 0, b'id'))
+    session.refuse(pair.smsc.requests[1], CommandStatus.ESME_RSYSERR)
+    assert shown(sent_by(session)) == [
+        ('SUBMIT_SM_RESP', 9, CommandStatus.ESME_RINVBNDSTS),
         ('SUBMIT_SM_RESP', 2, 0),
         ('SUBMIT_SM_RESP', 3, CommandStatus.ESME_RSYSERR),
+        ('UNBIND', 1, 0),
     ]
+    session.receive(encode(UnbindResp(1)), START)
+    assert session.state is State.CLOSED
+    assert session.close_reason == 'shutdown'
 
 
 @pytest.mark.wire('B14')
@@ -223,9 +225,27 @@ def test_our_unbind_does_not_wait_for_responses_beyond_its_time():
     pair.esme.request(SubmitSm())
     pair.exchange()
     pair.smsc.session.begin_unbind(START, 'shutdown')
-    pair.smsc.session.receive(encode(UnbindResp(1)), START)
+    pair.smsc.session.handle_timer(START + 2)
+    assert pair.smsc.session.state is State.UNBINDING
     pair.smsc.session.handle_timer(START + 2.1)
     assert pair.smsc.session.state is State.CLOSED
+
+
+@pytest.mark.wire('B12', 'B14')
+def test_an_unbind_that_comes_while_ours_waits_for_responses_takes_its_place():
+    pair = Pair().bind()
+    pair.esme.request(SubmitSm())
+    pair.exchange()
+    session = pair.smsc.session
+    session.begin_unbind(START, 'shutdown')
+    session.receive(encode(Unbind(3)) + encode(Unbind(4)), START)
+    session.respond(SubmitSmResp(2, 0, b'id'))
+    assert shown(sent_by(session)) == [
+        ('UNBIND_RESP', 4, CommandStatus.ESME_RINVBNDSTS),
+        ('SUBMIT_SM_RESP', 2, 0),
+        ('UNBIND_RESP', 3, 0),
+    ]
+    assert session.state is State.UNBINDING
 
 
 @pytest.mark.wire('B12', 'B14')

@@ -22,7 +22,7 @@ create table segment (
     upstream text collate "C" not null,
     upstream_message_id text collate "C" not null,
     message_id bigint not null,
-    part smallint not null,
+    part smallint not null default 1,
     primary key (upstream, upstream_message_id, message_id, part)
 ) partition by range (message_id);
 
