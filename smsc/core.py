@@ -7,8 +7,9 @@ a receipt and its place in the cache went to a newer one.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.ids import MessageIds
 from domain.message import Kind, Message, Notice
@@ -23,7 +24,8 @@ from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
 from smsc.stage import Stage
 from smsc.text import text_of
-from storage.store import Outcome, Store
+from storage.rows import Outcome
+from storage.store import Store
 
 if TYPE_CHECKING:
     from smsc.account import Account
@@ -43,6 +45,7 @@ class Core:
         self.store = store
         self.ids = ids
         self.live: dict[int, Message] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self.readers: dict[Connection, Feed] = {}
         self.accounts: dict[str, Account] = {}
         self.upstreams: dict[str, Upstream] = {}
@@ -67,6 +70,16 @@ class Core:
         )
         self.sending: Stage[tuple[Connection, Upstream, Message], list[Outcome]]
         self.repeating: Stage[tuple[Upstream, Message], None]
+
+    def add_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run short work of its own, such as checking a bind; `stop` awaits it."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish_tasks(self) -> None:
+        """Wait for all such work."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def account(self, name: str) -> 'Account':
         """Return the account of this name; one that is configured no more still holds what it is owed."""

@@ -2,7 +2,6 @@
 owed.
 """
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -41,7 +40,6 @@ class EsmeSession:
         self.submitted = 0
         self._ingress = ingress
         self._authenticator = authenticator
-        self._binding: asyncio.Task[None] | None = None
 
     def handle_opened(self, connection: Connection) -> None:
         self.connection = connection
@@ -53,7 +51,7 @@ class EsmeSession:
             if pdu.__class__ is SubmitSm:
                 submits.append(pdu)
             elif isinstance(pdu, Bind):
-                self._binding = asyncio.create_task(self._bind(connection, pdu), name='bind')
+                self.core.add_task(self._bind(connection, pdu), 'bind')
             else:
                 connection.session.refuse(pdu, NOT_SUPPORTED[pdu.command_id])
         if connection.session.throttled:

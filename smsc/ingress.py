@@ -21,7 +21,7 @@ from smsc.core import HOUR_MS, Core
 from smsc.receipt_pdu import format_message_id
 from smsc.stage import Stage
 from smsc.text import UDHI, payload_of, text_of
-from storage.store import Outcome
+from storage.rows import Outcome
 
 if TYPE_CHECKING:
     from smsc.account import Account

@@ -27,7 +27,8 @@ from smsc.recovery import recover, rehome
 from smsc.stage import Stage
 from smsc.upkeep import Upkeep
 from smsc.upstream import Sent, Upstream, commit_repeated, commit_sent, handle_repeated, handle_sent
-from storage.store import Outcome, Store
+from storage.rows import Outcome
+from storage.store import Store
 
 log = structlog.get_logger()
 MIN_SETTLE_S = 2.0  # what the last commits get even when draining took all the time there was
@@ -164,6 +165,7 @@ class Node:
         self.listener.stop_listening()
         log.info('node.draining')
         until = core.loop.time() + core.configuration.smpp.drain_s
+        await self._within(until, core.finish_tasks())
         await self._within(until, self.ingress.accepting.drain())
         for account in core.accounts.values():
             account.feed.close()

@@ -22,7 +22,7 @@ from smsc.core import HOUR_MS, Core
 from smsc.stage import Stage
 from smsc.text import payload_of, text_of
 from smsc.upstream import Upstream
-from storage.store import ParkedReceipt
+from storage.rows import ParkedReceipt
 
 log = structlog.get_logger()
 

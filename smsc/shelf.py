@@ -19,7 +19,8 @@ import structlog
 from domain.message import Message, Notice
 from pdu.status import CommandStatus
 from smsc.outbox import Lane, Outbox
-from storage.store import Outcome, Store, Waiting
+from storage.rows import Outcome, Waiting
+from storage.store import Store
 
 BATCH = 5_000
 EXPIRED_BATCH = 1_000

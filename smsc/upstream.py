@@ -36,7 +36,7 @@ from smsc.ingress import dispatch
 from smsc.limits import Rate
 from smsc.outbox import Outbox
 from smsc.upstream_ids import canonical
-from storage.store import Outcome
+from storage.rows import Outcome
 
 if TYPE_CHECKING:
     from smsc.receipts import Receipts

@@ -9,96 +9,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from domain.ids import accepted_at_ms
-from domain.message import Kind, Message, Notice
-from pdu.codec import decode
-from pdu.pdus import DeliverSm, SubmitSm
-from pdu.receipt_text import MessageState
+from domain.message import Message
 from storage import partitions
 from storage import statements as sql
 from storage.connection import Connection, Health, StoreConnection
 from storage.migrations import migrate
-
-_MESSAGE_COLUMNS = (
-    'id',
-    'kind',
-    'account',
-    'upstream',
-    'route',
-    'source_addr',
-    'destination_addr',
-    'priority',
-    'expires_at',
-    'pdu',
-    'notice',
+from storage.rows import (
+    MESSAGE_COLUMNS,
+    Depth,
+    Expired,
+    Fetched,
+    Outcome,
+    ParkedReceipt,
+    Waiting,
+    message_of,
+    message_row,
+    waiting_message_of,
 )
+
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 LEFTOVERS_POLL_S = 0.05
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id')
-
-
-class Outcome(msgspec.Struct, gc=False):
-    """What a message ends with: `state` is a message_state, `error` the code behind it.
-
-    `done_at`, Unix milliseconds, is the batch's: whoever has it committed sets it, the same in all of them.
-    """
-
-    message: Message
-    state: int
-    error: int
-    notice: int
-    done_at: int = 0
-    source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
-
-
-class ParkedReceipt(msgspec.Struct, frozen=True):
-    """A final receipt whose message is not known (yet)."""
-
-    upstream: str
-    upstream_message_id: str
-    received_at: int
-    state: int
-    error: int
-    seq: int = 0
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """A message that waits in an outbox on disk until `due_at` (Unix milliseconds)."""
-
-    message: Message
-    outbox: str
-    due_at: int
-    expires_at: int
-
-
-class Fetched(msgspec.Struct, frozen=True):
-    """A message read from an outbox on disk, with its place there."""
-
-    seq: int
-    due_at: int
-    message: Message
-
-
-class Expired(msgspec.Struct, frozen=True):
-    """A message that ran out of time in an outbox on disk; `place` (expires_at, id) is where it stands among them."""
-
-    outbox: str
-    place: tuple[int, int]
-    message: Message
-
-
-class Depth(msgspec.Struct, frozen=True):
-    """How much one lane of an outbox on disk holds of one account."""
-
-    outbox: str
-    priority: int
-    account: str
-    messages: int
-    due: int
 
 
 class Store:
@@ -164,12 +99,12 @@ class Store:
         await self._copy_messages(connection, [message for message in messages if message.id not in there])
 
     async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
-        rows = [_row(message) for message in messages]
+        rows = [message_row(message) for message in messages]
         try:
-            await connection.copy_records_to_table('message', records=rows, columns=_MESSAGE_COLUMNS)
+            await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
         except asyncpg.CheckViolationError:  # no partition for these days: the clock ran ahead of the upkeep
             await self._ensure_partitions(connection, messages)
-            await connection.copy_records_to_table('message', records=rows, columns=_MESSAGE_COLUMNS)
+            await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
 
     async def _ensure_partitions(self, connection: Connection, messages: list[Message]) -> None:
         for day_ms in {partitions.day_start_ms(accepted_at_ms(message.id)) for message in messages}:
@@ -314,7 +249,7 @@ class Store:
             )
             found: list[Message | None] = [None] * len(keys)
             for row in rows:
-                message = _message(row)
+                message = message_of(row)
                 message.upstream, message.upstream_message_id = keys[row['place']]
                 found[row['place']] = message
             return found
@@ -409,7 +344,7 @@ class Store:
             if rows and outbox.startswith(OF_UPSTREAMS):
                 last = rows[-1]
                 await connection.execute(sql.NOTE_READ, self.node, outbox, priority, last['due_at'], last['seq'])
-            return [Fetched(row['seq'], row['due_at'], _waiting_message(row)) for row in rows]
+            return [Fetched(row['seq'], row['due_at'], waiting_message_of(row)) for row in rows]
 
         return await self._connections['wait'].run(fetch)
 
@@ -435,7 +370,7 @@ class Store:
 
         async def fetch(connection: Connection, doubtful: bool) -> list[Expired]:
             rows = await connection.fetch(sql.EXPIRED_WAITING, self.node, now_ms, *after, limit)
-            return [Expired(row['outbox'], (row['waits_until'], row['id']), _waiting_message(row)) for row in rows]
+            return [Expired(row['outbox'], (row['waits_until'], row['id']), waiting_message_of(row)) for row in rows]
 
         return await self._connections['wait'].run(fetch)
 
@@ -478,7 +413,7 @@ class Store:
                 rows[-1]['id'],
             )
             sent = {row[0] for row in taken}
-            return [(_message(row), row['id'] in sent) for row in rows]
+            return [(message_of(row), row['id'] in sent) for row in rows]
 
         return await self._connections['sweep'].run(fetch)
 
@@ -512,7 +447,7 @@ class Store:
 
         async def fetch(connection: Connection, doubtful: bool) -> list[Message]:
             rows = await connection.fetch(sql.OVERDUE, from_id, below_id, expired_before, limit)
-            return [_message(row) for row in rows]
+            return [message_of(row) for row in rows]
 
         return await self._connections['sweep'].run(fetch)
 
@@ -524,50 +459,3 @@ class Store:
             return await partitions.drop_settled(connection, now_ms, keep_d)
 
         return await self._connections['sweep'].run(keep)
-
-
-def _row(message: Message) -> tuple[Any, ...]:
-    pdu = message.pdu
-    return (
-        message.id,
-        message.kind,
-        message.account,
-        message.upstream,
-        message.route,
-        pdu.source_addr.decode('latin-1'),
-        pdu.destination_addr.decode('latin-1'),
-        message.priority,
-        message.expires_at,
-        pdu.octets,
-        message.notice,
-    )
-
-
-def _message(row: asyncpg.Record) -> Message:
-    pdu = decode(row['pdu'])
-    assert isinstance(pdu, SubmitSm | DeliverSm)
-    pdu.octets = b''
-    return Message(
-        id=row['id'],
-        kind=Kind(row['kind']),
-        account=row['account'],
-        upstream=row['upstream'],
-        route=row['route'],
-        pdu=pdu,
-        priority=row['priority'],
-        expires_at=row['expires_at'],
-        registered_delivery=pdu.registered_delivery,
-        notice=Notice(row['notice']),
-        state=row['state'],
-        error=row['error'],
-        done_at=row['done_at'],
-        repeated=row['repeated'],
-    )
-
-
-def _waiting_message(row: asyncpg.Record) -> Message:
-    message = _message(row)
-    message.attempts = row['attempts']
-    message.stored_wait = True
-    message.counted = message.kind == Kind.MT and message.state == MessageState.ENROUTE
-    return message

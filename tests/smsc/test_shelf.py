@@ -11,7 +11,8 @@ from pdu.status import CommandStatus
 from smsc import shelf as shelf_module
 from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
-from storage.store import Outcome, Store
+from storage.rows import Outcome
+from storage.store import Store
 from tests.domain.messages import HOUR_MS, NOW_MS, mt_message
 
 

@@ -1,7 +1,7 @@
 """The store's table `waiting` in memory, for tests that take thousands of steps through an outbox and its shelf."""
 
 from domain.message import Message
-from storage.store import Fetched, Waiting
+from storage.rows import Fetched, Waiting
 
 
 class WaitingRows:

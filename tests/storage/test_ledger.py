@@ -5,7 +5,7 @@ import pytest
 from domain.message import Kind, Notice
 from pdu.receipt_text import MessageState
 from storage.ledger import Story, read_ledger, read_story
-from storage.store import Outcome, Waiting
+from storage.rows import Outcome, Waiting
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
 
 

@@ -9,7 +9,8 @@ from pdu.receipt_text import MessageState
 from storage import partitions
 from storage.ledger import read_ledger
 from storage.partitions import AHEAD_D, DAY_MS, day_start_ms
-from storage.store import Outcome, Store
+from storage.rows import Outcome
+from storage.store import Store
 from tests.domain.messages import NOW_MS, mt_message
 
 OLD_MS = NOW_MS - 40 * DAY_MS

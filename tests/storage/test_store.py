@@ -12,7 +12,8 @@ from domain.message import Kind, Notice
 from pdu.receipt_text import MessageState
 from storage import statements
 from storage.connection import SETTINGS
-from storage.store import MOST_ATTEMPTS, Depth, Outcome, ParkedReceipt, Waiting
+from storage.rows import Depth, Outcome, ParkedReceipt, Waiting
+from storage.store import MOST_ATTEMPTS, Store
 from tests.breaking import BACK, FORTH
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
 from tests.storage.conftest import eventually
@@ -423,10 +424,10 @@ async def test_an_accept_whose_lost_commit_is_still_under_way_is_not_refused(sto
 
 async def insert(sql, message):
     """Insert a message as the backend of a lost connection may still be doing."""
-    from storage.store import _MESSAGE_COLUMNS, _row
+    from storage.rows import MESSAGE_COLUMNS, message_row
 
-    places = ', '.join(f'${number}' for number in range(1, len(_MESSAGE_COLUMNS) + 1))
-    await sql.execute(f'insert into message ({", ".join(_MESSAGE_COLUMNS)}) values ({places})', *_row(message))
+    places = ', '.join(f'${number}' for number in range(1, len(MESSAGE_COLUMNS) + 1))
+    await sql.execute(f'insert into message ({", ".join(MESSAGE_COLUMNS)}) values ({places})', *message_row(message))
 
 
 @pytest.mark.wire('E6', 'G10')
@@ -612,3 +613,14 @@ async def test_updates_of_outcome_and_notice_stay_in_the_page(store, sql):
 async def test_kinds_are_told_apart(store):
     await store.accept([mo_message(), mt_message()])
     assert {message.kind for message, _ in await store.unfinished(0, 1 << 62, 10)} == {Kind.MT, Kind.MO}
+
+
+async def test_what_an_earlier_run_of_the_node_left_in_the_server_ends_before_the_next_opens(database, store, sql):
+    left = await sql.fetchval("select pid from pg_stat_activity where application_name = 'smsc upkeep of node 0'")
+    other_node, next_run = Store(database, node=1), Store(database, node=0)
+    await other_node.open(NOW_MS)
+    assert await sql.fetchval('select count(*) from pg_stat_activity where pid = $1', left) == 1
+    await next_run.open(NOW_MS)
+    assert await sql.fetchval('select count(*) from pg_stat_activity where pid = $1', left) == 0
+    await other_node.close()
+    await next_run.close()

@@ -1,0 +1,136 @@
+"""Values between the store and its callers, and rows of table `message` as messages and back."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from domain.message import Kind, Message, Notice
+from pdu.codec import decode
+from pdu.pdus import DeliverSm, SubmitSm
+from pdu.receipt_text import MessageState
+
+MESSAGE_COLUMNS = (
+    'id',
+    'kind',
+    'account',
+    'upstream',
+    'route',
+    'source_addr',
+    'destination_addr',
+    'priority',
+    'expires_at',
+    'pdu',
+    'notice',
+)
+"""What an accept writes, in the order of `message_row`; the other columns have defaults."""
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What a message ends with: `state` is a message_state, `error` the code behind it.
+
+    `done_at`, Unix milliseconds, is the batch's: whoever has it committed sets it, the same in all of them.
+    """
+
+    message: Message
+    state: int
+    error: int
+    notice: int
+    done_at: int = 0
+    source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
+
+
+class ParkedReceipt(msgspec.Struct, frozen=True):
+    """A final receipt whose message is not known (yet)."""
+
+    upstream: str
+    upstream_message_id: str
+    received_at: int
+    state: int
+    error: int
+    seq: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A message that waits in an outbox on disk until `due_at` (Unix milliseconds)."""
+
+    message: Message
+    outbox: str
+    due_at: int
+    expires_at: int
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A message read from an outbox on disk, with its place there."""
+
+    seq: int
+    due_at: int
+    message: Message
+
+
+class Expired(msgspec.Struct, frozen=True):
+    """A message that ran out of time in an outbox on disk; `place` (expires_at, id) is where it stands among them."""
+
+    outbox: str
+    place: tuple[int, int]
+    message: Message
+
+
+class Depth(msgspec.Struct, frozen=True):
+    """How much one lane of an outbox on disk holds of one account."""
+
+    outbox: str
+    priority: int
+    account: str
+    messages: int
+    due: int
+
+
+def message_row(message: Message) -> tuple[Any, ...]:
+    """Return a new message as the values of MESSAGE_COLUMNS."""
+    pdu = message.pdu
+    return (
+        message.id,
+        message.kind,
+        message.account,
+        message.upstream,
+        message.route,
+        pdu.source_addr.decode('latin-1'),
+        pdu.destination_addr.decode('latin-1'),
+        message.priority,
+        message.expires_at,
+        pdu.octets,
+        message.notice,
+    )
+
+
+def message_of(row: asyncpg.Record) -> Message:
+    """Return the message of a row; its PDU without `octets`, which the store has."""
+    pdu = decode(row['pdu'])
+    assert isinstance(pdu, SubmitSm | DeliverSm)
+    pdu.octets = b''
+    return Message(
+        id=row['id'],
+        kind=Kind(row['kind']),
+        account=row['account'],
+        upstream=row['upstream'],
+        route=row['route'],
+        pdu=pdu,
+        priority=row['priority'],
+        expires_at=row['expires_at'],
+        registered_delivery=pdu.registered_delivery,
+        notice=Notice(row['notice']),
+        state=row['state'],
+        error=row['error'],
+        done_at=row['done_at'],
+        repeated=row['repeated'],
+    )
+
+
+def waiting_message_of(row: asyncpg.Record) -> Message:
+    """Return the message of a row that waits on disk."""
+    message = message_of(row)
+    message.attempts = row['attempts']
+    message.stored_wait = True
+    message.counted = message.kind == Kind.MT and message.state == MessageState.ENROUTE
+    return message
