@@ -61,12 +61,15 @@ class Load:
         """Makes all binds. Raises LoadError when one of them fails."""
         requests = _REQUESTS[self.settings.bind] * self.settings.binds
         for first in range(0, len(requests), _BINDS_AT_ONCE):
+            refusal = ''
             try:
                 async with asyncio.TaskGroup() as group:
                     for request in requests[first : first + _BINDS_AT_ONCE]:
                         group.create_task(self._connect(request))
             except* (OSError, BindRefused) as errors:
-                raise LoadError(self._explain(errors.exceptions[0])) from None
+                refusal = self._explain(errors.exceptions[0])
+            if refusal:  # not raised in the `except*`, which may wrap it in a group
+                raise LoadError(refusal)
 
     async def submit(self) -> None:
         """Submits all messages and waits for what is to come back."""
