@@ -26,75 +26,91 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def status(snapshot: Snapshot) -> str:
     """Return the page of `smsc status`."""
+    sections = [_head(snapshot), _accounts(snapshot), _upstreams(snapshot), _links(snapshot), _stages(snapshot)]
+    if snapshot.sessions:
+        sections.insert(-1, _sessions(snapshot))
+    return '\n\n'.join(sections)
+
+
+def _head(snapshot: Snapshot) -> str:
     store = 'answers' if snapshot.store_available else 'AWAY: submits are refused for now'
-    sections = [
+    return (
         f'node {snapshot.node}  pid {snapshot.pid}  {snapshot.state} for {_duration(snapshot.uptime_s)}  '
         f'port {snapshot.listen_port}  memory {snapshot.memory_mb:.0f} MB  store {store}\n'
-        f'unfinished in memory {snapshot.in_memory}  parked receipts {snapshot.parked_receipts}',
-        table(
-            ('ACCOUNT', 'BINDS', 'IN/S', 'ACCEPTED', 'WAITING', 'RECEIPTS OWED', 'REFUSED'),
-            [
-                (
-                    a.name,
-                    f'{a.binds}/{a.binds_allowed}',
-                    f'{a.accepted_per_s:.1f}',
-                    a.accepted,
-                    a.waiting,
-                    _places(a.owed_in_memory, a.owed_on_disk),
-                    _counts(a.refused),
-                )
-                for a in snapshot.accounts
-            ],
-        ),
-        table(
-            ('UPSTREAM', 'LINKS', 'OUT/S', 'SENT', 'QUEUE', 'AWAIT RECEIPT', 'ANSWERS', 'RECEIPTS'),
-            [
-                (
-                    u.name,
-                    f'{sum(link.state.startswith("bound") for link in u.links)}/{len(u.links)}',
-                    f'{u.submitted_per_s:.1f}',
-                    u.submitted,
-                    _places(u.queued_in_memory, u.queued_on_disk),
-                    u.awaiting_receipt,
-                    _counts(u.answers),
-                    _counts(u.receipts),
-                )
-                for u in snapshot.upstreams
-            ],
-        ),
-        table(
-            ('LINK', 'STATE', 'WINDOW', 'TROUBLE'),
-            [
-                (link.name, link.state, f'{link.window_used}/{link.window}', link.last_error)
-                for u in snapshot.upstreams
-                for link in u.links
-            ],
-        ),
-    ]
-    if snapshot.sessions:
-        sections.append(
-            table(
-                ('SESSION', 'PEER', 'STATE', 'UNANSWERED', 'WINDOW'),
-                [(s.account, s.peer, s.state, s.unanswered, f'{s.outstanding}/{s.window}') for s in snapshot.sessions],
-            )
-        )
-    sections.append(
-        table(
-            ('STAGE', 'COMMITS', 'ITEMS', 'MEAN BATCH', 'MEAN MS', 'LOAD'),
-            [
-                (
-                    s.name,
-                    s.commits,
-                    s.committed,
-                    f'{s.committed / max(1, s.commits):.1f}',
-                    f'{s.busy_s * 1000 / max(1, s.commits):.2f}',
-                    s.load,
-                )
-                for s in snapshot.stages
-            ],
-        )
+        f'unfinished in memory {snapshot.in_memory}  parked receipts {snapshot.parked_receipts}'
     )
-    return '\n\n'.join(sections)
+
+
+def _accounts(snapshot: Snapshot) -> str:
+    return table(
+        ('ACCOUNT', 'BINDS', 'IN/S', 'ACCEPTED', 'WAITING', 'RECEIPTS OWED', 'REFUSED'),
+        [
+            (
+                a.name,
+                f'{a.binds}/{a.binds_allowed}',
+                f'{a.accepted_per_s:.1f}',
+                a.accepted,
+                a.waiting,
+                _places(a.owed_in_memory, a.owed_on_disk),
+                _counts(a.refused),
+            )
+            for a in snapshot.accounts
+        ],
+    )
+
+
+def _upstreams(snapshot: Snapshot) -> str:
+    return table(
+        ('UPSTREAM', 'LINKS', 'OUT/S', 'SENT', 'QUEUE', 'AWAIT RECEIPT', 'ANSWERS', 'RECEIPTS'),
+        [
+            (
+                u.name,
+                f'{sum(link.state.startswith("bound") for link in u.links)}/{len(u.links)}',
+                f'{u.submitted_per_s:.1f}',
+                u.submitted,
+                _places(u.queued_in_memory, u.queued_on_disk),
+                u.awaiting_receipt,
+                _counts(u.answers),
+                _counts(u.receipts),
+            )
+            for u in snapshot.upstreams
+        ],
+    )
+
+
+def _links(snapshot: Snapshot) -> str:
+    return table(
+        ('LINK', 'STATE', 'WINDOW', 'TROUBLE'),
+        [
+            (link.name, link.state, f'{link.window_used}/{link.window}', link.last_error)
+            for u in snapshot.upstreams
+            for link in u.links
+        ],
+    )
+
+
+def _sessions(snapshot: Snapshot) -> str:
+    return table(
+        ('SESSION', 'PEER', 'STATE', 'UNANSWERED', 'WINDOW'),
+        [(s.account, s.peer, s.state, s.unanswered, f'{s.outstanding}/{s.window}') for s in snapshot.sessions],
+    )
+
+
+def _stages(snapshot: Snapshot) -> str:
+    return table(
+        ('STAGE', 'COMMITS', 'ITEMS', 'MEAN BATCH', 'MEAN MS', 'LOAD'),
+        [
+            (
+                s.name,
+                s.commits,
+                s.committed,
+                f'{s.committed / max(1, s.commits):.1f}',
+                f'{s.busy_s * 1000 / max(1, s.commits):.2f}',
+                s.load,
+            )
+            for s in snapshot.stages
+        ],
+    )
 
 
 def _places(memory: int, disk: int) -> str:
