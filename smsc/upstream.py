@@ -82,9 +82,9 @@ class Upstream:
         self.config = config
         self.canonical_response = canonical(config.message_id.response)
         self.canonical_receipt = canonical(config.message_id.receipt)
-        self._throttle = frozenset(config.errors.throttle) - frozenset(config.errors.permanent)
-        self._temporary = frozenset(config.errors.temporary)
-        self._permanent = frozenset(config.errors.permanent)
+        permanent = frozenset(config.errors.permanent)  # takes precedence
+        self._throttle = frozenset(config.errors.throttle) - permanent
+        self._temporary = frozenset(config.errors.temporary) - permanent
         burst = max(1.0, config.rate_per_s * RATE_BURST_S)
         if self.feed.rate.rate_per_s != config.rate_per_s:
             self.feed.rate = Rate(config.rate_per_s, burst, self.core.loop.time())
@@ -209,7 +209,7 @@ class Upstream:
         for message, status in refused:
             if status in self._throttle:
                 throttled.append(message)
-            elif status in self._temporary and status not in self._permanent:
+            elif status in self._temporary:
                 self._try_elsewhere(message)
             else:
                 self.core.count_sent(message)
