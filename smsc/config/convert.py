@@ -260,7 +260,7 @@ def _remedy(hint: Any) -> str:
     bare = bare_of(hint)
     members = get_args(bare)
     if get_origin(bare) is Literal:
-        return f'write one of {", ".join(members)}'
+        return f'write one of {", ".join(map(str, members))}'
     if members[:1] == (Network,):
         return 'write a list such as [10.0.0.0/8, 192.0.2.7]'
     if get_origin(bare) is dict:
@@ -276,7 +276,7 @@ def _remedy(hint: Any) -> str:
 
 
 def _choice(member: Any) -> str:
-    return f' of {", ".join(get_args(member))}' if get_origin(member) is Literal else ' such as [a, b]'
+    return f' of {", ".join(map(str, get_args(member)))}' if get_origin(member) is Literal else ' such as [a, b]'
 
 
 def meaning_of(hint: Any) -> str:

@@ -64,7 +64,6 @@ def test_what_the_example_asks_for_in_vain_is_listed_with_its_place():
         ('accounts.yaml', 11, 'accounts.bank.category'),
         ('accounts.yaml', 22, 'accounts.shop.category'),
         ('accounts.yaml', 24, 'accounts.shop.windows'),
-        ('upstreams.yaml', 12, 'upstreams.mts.long_messages'),
         ('routes.yaml', 15, 'routes[1].routes[1].when.operator'),
         ('routes.yaml', 19, 'routes[2].when.category'),
         ('routes.yaml', 19, 'routes[2].when.country'),
@@ -75,15 +74,13 @@ def test_what_the_example_asks_for_in_vain_is_listed_with_its_place():
 def test_everything_else_that_has_no_effect_is_listed(tmp_path):
     text = """
 store: {clickhouse: "clickhouse://h", redis: "redis://h"}
-smpp: {tls: {listen: "0.0.0.0:3550", certificate: a.pem, key: a.key}}
-upstreams: {mts: {host: h, tls: true}, own: {host: h, tls: false}}
+accounts: {bank: {password: x, category: advertising}, shop: {password: x}}
 """
     configuration = loaded(tmp_path, text)
     assert {notice.key for notice in configuration.not_in_effect} == {
         'store.clickhouse',
         'store.redis',
-        'smpp.tls',
-        'upstreams.mts.tls',
+        'accounts.bank.category',
     }
 
 
