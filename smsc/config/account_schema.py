@@ -30,7 +30,7 @@ class ReceiptsConfig(Part, frozen=True):
     template: Annotated[
         str | None,
         described(
-            'their text, with {id} {sub} {dlvrd} {submit} {done} {stat} {err} {text}; none = that of SMPP 3.4 appendix B',
+            'their text, with {id} {sub} {dlvrd} {submit} {done} {stat} {err} {text}; none = as in SMPP 3.4 appendix B',
             wire='E16',
             max_length=160,
         ),
