@@ -15,13 +15,14 @@ from enum import StrEnum
 
 _ESCAPE = '\x1b'
 _UNDEFINED = '\ufffe'
-_BASIC = (
+BASIC = (
     '@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ'
     ' !"#¤%&\'()*+,-./0123456789:;<=>?'
     '¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§'
     '¿abcdefghijklmnopqrstuvwxyzäöñüà'
 )
-_EXTENSION = {
+"""The default table by septet, 3GPP TS 23.038 section 6.2.1; the escape stands for itself."""
+EXTENSION = {
     0x0A: '\f',
     0x14: '^',
     0x28: '{',
@@ -33,20 +34,21 @@ _EXTENSION = {
     0x40: '|',
     0x65: '€',
 }
+"""What an escape leads to: the default extension table of 3GPP TS 23.038 section 6.2.1.1."""
 
-_DECODING = _BASIC + _UNDEFINED * 128
+_DECODING = BASIC + _UNDEFINED * 128
 # An escaped septet has been decoded by the default table when its escape is looked at: 'e' after ESC is the euro sign.
-_ESCAPED = {_BASIC[septet]: character for septet, character in _EXTENSION.items()}
+_ESCAPED = {BASIC[septet]: character for septet, character in EXTENSION.items()}
 # charmap_build makes its fast map only when index 0 is NUL, so '@' (septet 0) stands at 128, extensions from 129 on,
 # and one pass over the octets puts them right.
 _AT = 0x80
 _FIRST_EXTENSION = 0x81
 _ENCODING = codecs.charmap_build(
-    ('\0' + _BASIC[1:].replace(_ESCAPE, _UNDEFINED) + '@' + ''.join(_EXTENSION.values())).ljust(256, _UNDEFINED)
+    ('\0' + BASIC[1:].replace(_ESCAPE, _UNDEFINED) + '@' + ''.join(EXTENSION.values())).ljust(256, _UNDEFINED)
 )
 _AT_TO_SEPTET = bytes.maketrans(bytes([_AT]), b'\0')
 _EXTENSION_PAIRS = [
-    (bytes([_FIRST_EXTENSION + index]), bytes([0x1B, septet])) for index, septet in enumerate(_EXTENSION)
+    (bytes([_FIRST_EXTENSION + index]), bytes([0x1B, septet])) for index, septet in enumerate(EXTENSION)
 ]
 
 
@@ -84,7 +86,8 @@ _CODECS = {
     Alphabet.KOREAN: 'euc_kr',
 }
 
-DATA_CODING_GSM = 0
+DATA_CODING_DEFAULT = DATA_CODING_GSM = 0
+DATA_CODING_BINARY = 4
 DATA_CODING_UCS2 = 8
 
 
@@ -180,6 +183,25 @@ def encode_ucs2(text: str) -> bytes:
         raise AlphabetError(f'character {error.start + 1} is half a surrogate pair') from None
 
 
+def encode(text: str, alphabet: Alphabet) -> bytes:
+    """Text in any alphabet. Raises AlphabetError when it lacks a character; the message does not show it."""
+    if alphabet == Alphabet.GSM:
+        return encode_gsm(text)
+    try:
+        return text.encode(_CODECS[alphabet])
+    except UnicodeEncodeError as error:
+        raise AlphabetError(f'character {error.start + 1} is not in the alphabet {alphabet.value}') from None
+
+
+def text_of(octets: bytes, alphabet: Alphabet) -> str | None:
+    """The text that `encode` writes as exactly these octets; None when there is none, for they are something else."""
+    try:
+        text = decode_gsm(octets) if alphabet == Alphabet.GSM else octets.decode(_CODECS[alphabet])
+        return text if encode(text, alphabet) == octets else None
+    except ValueError:
+        return None
+
+
 def pack(septets: bytes, fill_bits: int = 0) -> bytes:
     """Packs septets into octets, 3GPP TS 23.038 section 6.1.2.1.
 
@@ -193,6 +215,18 @@ def pack(septets: bytes, fill_bits: int = 0) -> bytes:
     if shift % 8 == 1:
         packed |= 0x0D << shift
     return packed.to_bytes((shift + 7) // 8, 'little')
+
+
+def pack_closed(septets: bytes, fill_bits: int, limit_octets: int) -> bytes:
+    """Packs septets so that a reader who is told octets, not septets, finds where they end.
+
+    A CR or '@' that ends with the last octet looks like padding: a further CR is added, as section 6.1.2.3.1 has it,
+    unless that made more than `limit_octets`.
+    """
+    packed = pack(septets, fill_bits)
+    if septets[-1:] in (b'\r', b'\0') and (len(septets) * 7 + fill_bits) % 8 == 0 and len(packed) < limit_octets:
+        return pack(septets + b'\r', fill_bits)
+    return packed
 
 
 def unpack(octets: bytes, count: int | None = None, fill_bits: int = 0) -> bytes:

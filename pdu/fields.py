@@ -40,7 +40,8 @@ class Integer(msgspec.Struct, frozen=True):
 class COctetString(msgspec.Struct, frozen=True):
     """Octets up to a NUL. `size` counts the NUL, as the specification's tables do; values are kept without it.
 
-    `error` is the command_status for a string that is too long.
+    `error` is the command_status for a string that is too long: the parameter's own for addresses, times and ids, else
+    ESME_RINVPARLEN (wire.md A9, C10).
     """
 
     size: int
@@ -189,9 +190,9 @@ Octet = Annotated[int, Integer()]
 SystemId = Annotated[bytes, COctetString(16, CommandStatus.ESME_RINVSYSID)]
 # The specification's size is 9. Longer ones are common in the field; whether one is welcome is the account's policy.
 Password = Annotated[bytes, COctetString(65, CommandStatus.ESME_RINVPASWD)]
-SystemType = Annotated[bytes, COctetString(13, CommandStatus.ESME_RINVSYSTYP)]
+SystemType = Annotated[bytes, COctetString(13)]
 AddressRange = Annotated[bytes, COctetString(41)]
-ServiceType = Annotated[bytes, COctetString(6, CommandStatus.ESME_RINVSERTYP)]
+ServiceType = Annotated[bytes, COctetString(6)]
 SourceAddr = Annotated[bytes, COctetString(21, CommandStatus.ESME_RINVSRCADR)]
 DestinationAddr = Annotated[bytes, COctetString(21, CommandStatus.ESME_RINVDSTADR)]
 # data_sm and alert_notification allow longer addresses than the other commands.

@@ -117,9 +117,9 @@ def test_a_string_without_its_nul_is_named(head, name):
     [
         (CommandId.BIND_TRANSMITTER, b'x' * 16 + b'\0pw\0\0\x34\0\0\0', CommandStatus.ESME_RINVSYSID),
         (CommandId.BIND_TRANSMITTER, b'id\0' + b'x' * 65 + b'\0\0\x34\0\0\0', CommandStatus.ESME_RINVPASWD),
-        (CommandId.BIND_TRANSMITTER, b'id\0\0' + b'x' * 13 + b'\0\x34\0\0\0', CommandStatus.ESME_RINVSYSTYP),
+        (CommandId.BIND_TRANSMITTER, b'id\0\0' + b'x' * 13 + b'\0\x34\0\0\0', CommandStatus.ESME_RINVPARLEN),
         (CommandId.BIND_TRANSMITTER, b'id\0\0\0\x34\0\0' + b'x' * 41 + b'\0', CommandStatus.ESME_RINVPARLEN),
-        (CommandId.SUBMIT_SM, b'123456\0' + SUBMIT_HEAD[1:] + b'\0', CommandStatus.ESME_RINVSERTYP),
+        (CommandId.SUBMIT_SM, b'123456\0' + SUBMIT_HEAD[1:] + b'\0', CommandStatus.ESME_RINVPARLEN),
         (CommandId.SUBMIT_SM, SUBMIT_HEAD.replace(b'Info', b'1' * 21) + b'\0', CommandStatus.ESME_RINVSRCADR),
         (CommandId.SUBMIT_SM, SUBMIT_HEAD.replace(b'44770', b'1' * 21) + b'\0', CommandStatus.ESME_RINVDSTADR),
         (

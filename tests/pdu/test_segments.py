@@ -121,6 +121,9 @@ def test_a_reference_is_never_cut_down(reference, wide):
         ('0B 0003 2A 03 02 0504 0B84 23F0', Concatenation(42, 3, 2)),
         ('0C 2401 01 0804 1234 03 02 2501 01', Concatenation(0x1234, 3, 2, wide=True)),
         ('06 0504 0B84 23F0', None),
+        # Of several the last counts.
+        ('0B 0804 1234 05 01 0003 2A 03 02', Concatenation(42, 3, 2)),
+        ('0B 0003 2A 03 02 0804 1234 05 01', Concatenation(0x1234, 5, 1, wide=True)),
         ('00', None),
     ],
 )
