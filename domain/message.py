@@ -25,6 +25,24 @@ class Notice(enum.IntEnum):
     GIVEN_UP = 4  # refused for good by the ESME, or older than the account keeps receipts
 
 
+class Split(msgspec.Struct, gc=False):
+    """Where the segments of a message stand that we split: on an upstream, begun and not all of them taken yet.
+
+    A segment is unsent, outstanding (sent, no answer yet), taken by the operator, or refused. What became of a segment
+    once it was taken is for its receipt to tell.
+    """
+
+    total: int
+    taken: set[int]
+    outstanding: int = 0
+    ended: tuple[int, int] | None = None  # (state, error) that a segment was refused for good with
+
+    @property
+    def unsent(self) -> bool:
+        """No segment has reached the operator, as far as is known: the message may go elsewhere as a whole."""
+        return not self.taken and not self.outstanding
+
+
 class Message(msgspec.Struct, gc=False):
     """One message as memory holds it; the store's row is the truth (architecture.md section 4).
 
@@ -55,4 +73,32 @@ class Message(msgspec.Struct, gc=False):
     segment_stored: bool = False  # that the operator has taken it is committed
     superseded: bool = False  # the operator gave its upstream_message_id to a newer message
     counted: bool = False  # it counts among the waiting messages of its account
-    reply: Any = None  # (connection, sequence_number) while its initiator waits for the response
+    reply: Any = None  # (connection, response) while its initiator waits for the response
+    segments: int = 1  # as counted when it was accepted: above 1 it may be split
+    reference: int = 0  # of its segments on the wire
+    shown_id: int = 0  # the id that the ESME knows it by, where that is another one
+    split: Split | None = None
+
+
+class Part(msgspec.Struct, gc=False):
+    """One segment of a message that we split, on its way; `pdu` is None once the operator has taken it."""
+
+    message: Message
+    number: int
+    total: int
+    pdu: SubmitSm | None
+    upstream_message_id: str = ''
+    segment_stored: bool = False
+    superseded: bool = False
+    completes: bool = False  # with it, the operator has taken the whole message
+    due_at: float = 0.0  # not to be sent before, in seconds of the monotonic clock
+
+    @property
+    def id(self) -> int:
+        """The id of its message."""
+        return self.message.id
+
+    @property
+    def stored_wait(self) -> bool:
+        """Its message leaves the disk with it."""
+        return self.completes and self.message.stored_wait

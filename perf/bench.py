@@ -38,6 +38,8 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 100
     links: int = 1
     upstream_window: int = 2000
+    tls: bool = False
+    """Speak TLS on both sides, with certificates made for the run."""
     dsn: str = ''
     """PostgreSQL to use; empty lets the server run its own."""
     folder: Path | None = None
@@ -93,7 +95,7 @@ class Bench:
     def __init__(self, settings: BenchSettings) -> None:
         self.settings = settings
         self.folder = settings.folder or Path(tempfile.mkdtemp(prefix='smsc-bench-'))
-        self.smpp_port, self.http_port, self.operator_port = free_ports(3)
+        self.smpp_port, self.http_port, self.operator_port, self.tls_port = free_ports(4)
         self.configuration = self.folder / 'smsc.yaml'
         self.operator: Child | None = None
         self.server: Child | None = None
@@ -101,10 +103,15 @@ class Bench:
         self.wrapper: tuple[str, ...] = (sys.executable, '-m')
         """What runs the server's module; a profiler may stand here."""
         self._next_number = 0
+        self._server_tls: dict[str, Any] = {}
+        self._operator_tls: dict[str, str] = {}
+        self._trusted = ''  # the file with the authority of both
 
     async def __aenter__(self) -> Self:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.settings.tls:
+                self._make_certificates()
             self.write_configuration()
             await self.start_operator()
             await self.start_server()
@@ -139,6 +146,16 @@ class Bench:
             if self.settings.folder is None:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _make_certificates(self) -> None:
+        from perf.certificates import Authority  # of a package that only tests and this need
+
+        authority = Authority(self.folder / 'certificates')
+        server, operator = authority.issue('127.0.0.1'), authority.issue('127.0.0.1')
+        listen = f'127.0.0.1:{self.tls_port}'
+        self._server_tls = {'listen': listen, 'certificate': server.certificate, 'key': server.key}
+        self._operator_tls = {'tls_certificate': operator.certificate, 'tls_key': operator.key}
+        self._trusted = authority.certificate
+
     def write_configuration(self) -> None:
         """Writes the server's configuration; JSON is YAML too."""
         settings = self.settings
@@ -158,11 +175,12 @@ class Bench:
             'links': settings.links,
             'window': settings.upstream_window,
             'rate_per_s': UNLIMITED_PER_S,
+            **({'tls': True, 'tls_ca': self._trusted} if settings.tls else {}),
         }
         configuration = {
             'node': 1,
             'data': str(self.folder / 'data'),
-            'smpp': {'listen': f'127.0.0.1:{self.smpp_port}'},
+            'smpp': {'listen': f'127.0.0.1:{self.smpp_port}'} | ({'tls': self._server_tls} if settings.tls else {}),
             'http': {'listen': f'127.0.0.1:{self.http_port}'},
             'accounts': {'load': account | settings.account},
             'upstreams': {'operator': upstream | settings.upstream},
@@ -177,7 +195,8 @@ class Bench:
         """Starts the operator on its port."""
         command = [sys.executable, '-m', 'perf.operator', '--port', str(self.operator_port), '--json']
         command += ['--ledger-file', str(self.folder / 'ledger')]
-        command += arguments_of(self.settings.operator, frozenset({'ledger'}))
+        operator = msgspec.structs.replace(self.settings.operator, **self._operator_tls)
+        command += arguments_of(operator, frozenset({'ledger'}))
         self.operator = await Child.start('operator', command, CHECKOUT, self.folder / 'operator.log')
         await self.operator.wait_until(
             lambda: is_listening(self.operator_port), 'listening', self.settings.start_timeout_s
@@ -215,7 +234,8 @@ class Bench:
         """A load on the server, whose numbers follow those of the load before; `changes` are LoadSettings."""
         settings = LoadSettings(
             **{
-                'port': self.smpp_port,
+                'port': self.tls_port if self.settings.tls else self.smpp_port,
+                'tls_ca': self._trusted,
                 'binds': self.settings.binds,
                 'window': self.settings.window,
                 'first_number': self._next_number,

@@ -1,6 +1,6 @@
 """Scenario `roundtrip`: submit, commit, forward, response, receipt, commit, forward, acknowledge, as fast as it goes.
 
-    python -m perf.roundtrip [--messages 200000] [--binds 10] [--window 100] [--runs 3] [--beside] [--json]
+    python -m perf.roundtrip [--messages 200000] [--binds 10] [--window 100] [--runs 3] [--tls] [--beside] [--json]
 
 Each run has a fresh store, warms up, and is measured; medians follow. `--beside` runs the prototype after each run of
 the product, on the same PostgreSQL with the product idle, and prints the ratios. Ends with 1 when something was lost or
@@ -59,8 +59,10 @@ async def run_once(arguments: argparse.Namespace) -> Run:
     settings = BenchSettings(
         binds=arguments.binds,
         window=arguments.window,
+        account={'window': arguments.window * arguments.segments},
         links=arguments.links,
         upstream_window=arguments.upstream_window,
+        tls=arguments.tls,
         dsn=arguments.dsn,
     )
     bench = Bench(settings)
@@ -68,8 +70,13 @@ async def run_once(arguments: argparse.Namespace) -> Run:
         bench.wrapper = (sys.executable, '-m', 'cProfile', '-o', arguments.profile, '-m')
     async with bench:
         if arguments.warm_up:
-            await bench.run(bench.load(messages=arguments.warm_up))
-        load = bench.load(messages=arguments.messages, rate_per_s=arguments.rate, ucs2_percent=arguments.ucs2_percent)
+            await bench.run(bench.load(messages=arguments.warm_up, segments=arguments.segments))
+        load = bench.load(
+            messages=arguments.messages,
+            rate_per_s=arguments.rate,
+            ucs2_percent=arguments.ucs2_percent,
+            segments=arguments.segments,
+        )
         figures = await bench.measure(load)
         prototype = await beside(bench, arguments) if arguments.beside else None
         return Run(figures, await bench.settle(), prototype)
@@ -131,8 +138,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--window', type=int, default=100, help='unanswered submit_sm a bind')
     parser.add_argument('--rate', type=float, default=0, help='messages a second; 0 is flat out')
     parser.add_argument('--ucs2-percent', type=int, default=50, help='share of texts in UCS-2')
+    parser.add_argument('--segments', type=int, default=1, help='of each text; above 1 in UCS-2')
     parser.add_argument('--links', type=int, default=1, help='links to the operator')
     parser.add_argument('--upstream-window', type=int, default=2000, help='unanswered submit_sm a link')
+    parser.add_argument('--tls', action='store_true', help='TLS on both sides, with certificates made for the run')
     parser.add_argument('--runs', type=int, default=3)
     parser.add_argument('--dsn', default='', help='PostgreSQL to use instead of the private one')
     parser.add_argument('--beside', action='store_true', help='run the prototype in turn')

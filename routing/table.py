@@ -95,10 +95,11 @@ class RouteTable:
     def decide(self, account: str, source_addr: str, destination: str, text: Callable[[], str]) -> Decision:
         """Return the decision of the first rule that matches; ESME_RINVDSTADR without one (wire.md C9).
 
-        `destination` may begin with `+`. `text` is called only when a rule asks for it.
+        `destination` may begin with `+` or `00`, which are no part of the number. `text` is called only when a rule
+        asks for it.
         """
-        if destination[:1] == '+':
-            destination = destination[1:]
+        if destination[:1] in _PREFIXED:
+            destination = _without_prefix(destination)
         position = self._index.find(account, source_addr, destination, text)
         if position < 0:
             return _NONE
@@ -107,11 +108,17 @@ class RouteTable:
 
     def mo_decide(self, upstream: str, source_addr: str, destination: str, text: Callable[[], str]) -> str | None:
         """Return the account that gets an MO message, None without a rule for it."""
-        position = self._mo_index.find(upstream, source_addr, destination.removeprefix('+'), text)
+        position = self._mo_index.find(upstream, source_addr, _without_prefix(destination), text)
         return None if position < 0 else self._accounts[position]
 
 
 _NONE = Decision('', reject=NO_ROUTE)
+_PREFIXED = ('+', '0')
+
+
+def _without_prefix(number: str) -> str:
+    """Return a number without `+` or `00`, which lead to other countries and belong to none (wire.md C12)."""
+    return number[1:] if number[:1] == '+' else number.removeprefix('00')
 
 
 def _decision(rule: Rule) -> Decision:

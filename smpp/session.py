@@ -6,10 +6,8 @@ each request it was given exactly once with `respond`. After any call the owner 
 socket once `state` is CLOSED.
 """
 
-import enum
+import sys
 from typing import Any
-
-import msgspec
 
 from pdu.codec import encode, encoders
 from pdu.command import RESPONSE, CommandId
@@ -30,47 +28,16 @@ from pdu.reader import PduReader
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, integer, make
 from smpp.states import BOUND, BOUND_BY, RECEIVABLE, TRANSITIONS, Event, Role, State
-from smpp.window import Window
+from smpp.terms import Own, Received, SessionError, SessionSettings
+from smpp.versions import SMPP_3_3, SMPP_3_4, SMPP_5_0, version_for, without_tlvs
+from smpp.window import LATE_BOUND, Window
+
+__all__ = ['MAX_SEQUENCE_NUMBER', 'SMPP_3_4', 'Own', 'Received', 'Session', 'SessionError', 'SessionSettings']
 
 MAX_SEQUENCE_NUMBER = 0x7FFFFFFF
 UNBOUND_PDU_OCTETS = 1_024  # the largest PDU an SMSC takes before the bind; a bind with its TLVs is far smaller
-SMPP_3_3 = 0x33
-SMPP_3_4 = 0x34
+LATE_BOUND_OF_ESME = 100  # there are many of them, and what they did not take goes to them again
 _UNANSWERED = frozenset({int(CommandId.ALERT_NOTIFICATION), int(CommandId.OUTBIND)})
-
-
-class SessionError(Exception):
-    """The owner asked for something the session's state does not allow."""
-
-
-class Own(enum.Enum):
-    """Contexts of the requests that the session itself sends."""
-
-    BIND = 'bind'
-    ENQUIRE_LINK = 'enquire_link'
-    UNBIND = 'unbind'
-
-
-class SessionSettings(msgspec.Struct, frozen=True):
-    """Timers in seconds (0 = off where said), windows in PDUs; SMPP 3.4 section 7.2."""
-
-    send_window: int = 10
-    receive_window: int = 10
-    session_init_s: float = 10
-    enquire_link_s: float = 30
-    response_timeout_s: float = 60
-    inactivity_s: float = 0
-    pdu_read_s: float = 30
-    unbind_timeout_s: float = 2
-    max_pdu_octets: int = 0x12000
-    pause_above: int = 0  # unanswered requests beyond which the socket is not read; 0 = off
-
-
-class Received(msgspec.Struct, gc=False):
-    """What one read brought: requests for the owner to answer, responses with the contexts of their requests."""
-
-    requests: list[Pdu]
-    responses: list[tuple[Any, Pdu]]
 
 
 class Session:
@@ -80,16 +47,20 @@ class Session:
         self.role = role
         self.settings = settings
         self.state = State.OPEN
-        self.window = Window(settings.send_window)
+        self.window = Window(settings.send_window, LATE_BOUND if role is Role.ESME else LATE_BOUND_OF_ESME)
         self.receive_window = settings.receive_window
+        self.pause_above = settings.pause_above or sys.maxsize
         self.bind: Bind | None = None
         self.peer_version = 0
+        self.takes_tlvs = True  # whether TLVs may be sent to the peer; known once bound
         self.close_reason = ''
         self.bind_status = int(CommandStatus.ESME_ROK)
         self.unanswered = 0
         self.unmatched_responses = 0
         self.malformed = 0
-        self.throttled = 0
+        self.throttled = self.late = 0
+        self._strips_tlvs = False  # as this peer must have none
+        self._error_bodies = settings.error_bodies
         self._reader = PduReader(settings.max_pdu_octets)
         if role is Role.SMSC:
             self._reader.limit_octets = min(UNBOUND_PDU_OCTETS, settings.max_pdu_octets)
@@ -110,37 +81,45 @@ class Session:
         """Take in `octets` read at `now`; return the requests and responses that are the owner's."""
         self._last_received = now
         requests: list[Pdu] = []
-        responses: list[tuple[Any, Pdu]] = []
+        received = Received(requests, [], [])
         pending = self.window.pending
         pdus = self._reader.feed(octets)
         for pdu in pdus:
             command_id = pdu.command_id
             if command_id & RESPONSE:
-                self._match(pdu, pending.pop(pdu.sequence_number, None), responses)
+                self._match(pdu, pending.pop(pdu.sequence_number, None), received)
             elif command_id in self._receivable:
                 if self.unanswered < self.receive_window or command_id in _UNANSWERED:
                     self.unanswered += command_id not in _UNANSWERED
                     requests.append(pdu)
                 else:
                     self.throttled += 1
-                    self._answer(command_id, pdu.sequence_number, CommandStatus.ESME_RTHROTTLED)
+                    self._answer(command_id, pdu.sequence_number, self.settings.window_exceeded)
             else:
-                self._handle_other(pdu, now, requests, responses)
-        if requests or responses:
+                self._handle_other(pdu, now, received)
+        if requests or received.responses:
             self._last_message = now
         if not self._reader.pending:
             self._partial_since = None
         elif pdus or self._partial_since is None:  # another PDU has begun
             self._partial_since = now
-        return Received(requests, responses)
+        return received
 
-    def _match(self, pdu: Pdu, context: Any, responses: list[tuple[Any, Pdu]]) -> None:
+    def _match(self, pdu: Pdu, context: Any, received: Received) -> None:
         if context is None:
-            self.unmatched_responses += 1
+            self._handle_unmatched(pdu, received)
         elif context.__class__ is Own:
             self._handle_own_response(context, pdu)
         else:
-            responses.append((context, pdu))
+            received.responses.append((context, pdu))
+
+    def _handle_unmatched(self, pdu: Pdu, received: Received) -> None:
+        context = self.window.late.pop(pdu.sequence_number, None)
+        if context is None:
+            self.unmatched_responses += 1
+        elif context.__class__ is not Own:
+            self.late += 1
+            received.late.append((context, pdu))
 
     def _handle_own_response(self, context: Own, pdu: Pdu) -> None:
         self.window.release()
@@ -159,39 +138,38 @@ class Session:
             self.bind_status = pdu.command_status or int(CommandStatus.ESME_RBINDFAIL)
             self.end('bind refused')
             return
-        self.peer_version = integer(pdu.tlvs, Tag.SC_INTERFACE_VERSION) or SMPP_3_3
+        told = integer(pdu.tlvs, Tag.SC_INTERFACE_VERSION)
+        self.peer_version = told or SMPP_3_3
+        self.takes_tlvs = told is None or told >= SMPP_3_4  # many of 3.4 do not tell
         self._change(BOUND_BY[self.bind.command_id])
 
-    def _handle_other(self, pdu: Pdu, now: float, requests: list[Pdu], responses: list[tuple[Any, Pdu]]) -> None:
+    def _handle_other(self, pdu: Pdu, now: float, received: Received) -> None:
         """Deal with what is not a message command allowed in this state."""
         command_id = pdu.command_id
         if isinstance(pdu, Malformed):
-            self._handle_malformed(pdu, responses)
+            self._handle_malformed(pdu, received)
         elif isinstance(pdu, UnknownPdu):
             self._handle_unknown(pdu)
         elif command_id == CommandId.ENQUIRE_LINK:
             self._out.append(encode(EnquireLinkResp(pdu.sequence_number)))
         elif isinstance(pdu, Bind):
-            self._handle_bind(pdu, requests)
+            self._handle_bind(pdu, received.requests)
         elif isinstance(pdu, Unbind):
             self._handle_unbind(pdu, now)
         elif command_id not in _UNANSWERED:
             self._answer(command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
 
-    def _handle_malformed(self, pdu: Malformed, responses: list[tuple[Any, Pdu]]) -> None:
+    def _handle_malformed(self, pdu: Malformed, received: Received) -> None:
         self.malformed += 1
         if pdu.fatal:
             self._out.append(encode(GenericNack(pdu.sequence_number, pdu.error)))
             self.end(pdu.text)
         elif pdu.received_command_id & RESPONSE:
-            nack = GenericNack(pdu.sequence_number, pdu.error)
-            self._match(nack, self.window.pending.pop(pdu.sequence_number, None), responses)
+            self._match(pdu, self.window.pending.pop(pdu.sequence_number, None), received)
         elif pdu.received_command_id not in _UNANSWERED:
-            status = pdu.error if self.state in BOUND else CommandStatus.ESME_RINVBNDSTS
-            self._answer(pdu.received_command_id, pdu.sequence_number, status if not self._is_bind(pdu) else pdu.error)
-
-    def _is_bind(self, pdu: Malformed) -> bool:
-        return pdu.received_command_id in BOUND_BY
+            told = self.state in BOUND or pdu.received_command_id in BOUND_BY
+            status = pdu.error if told else CommandStatus.ESME_RINVBNDSTS
+            self._answer(pdu.received_command_id, pdu.sequence_number, status)
 
     def _handle_unknown(self, pdu: UnknownPdu) -> None:
         self.malformed += 1
@@ -242,7 +220,7 @@ class Session:
     def _answer(self, command_id: int, sequence_number: int, status: int) -> None:
         """Answer a request with an error in its own response PDU, or with generic_nack where it has none."""
         response = CLASSES.get(command_id | RESPONSE, GenericNack)
-        self._out.append(encode(response(sequence_number, int(status))))
+        self._out.append(encode(response(sequence_number, int(status)), self._error_bodies))
 
     # What the owner does
 
@@ -253,8 +231,10 @@ class Session:
         assert isinstance(response, BindResp)
         response.system_id = system_id
         self.peer_version = bind.interface_version
-        if send_version and bind.interface_version >= SMPP_3_4:
-            response.tlvs = (make(Tag.SC_INTERFACE_VERSION, SMPP_3_4),)
+        self.takes_tlvs = bind.interface_version >= SMPP_3_4
+        self._strips_tlvs = not self.takes_tlvs
+        if send_version and self.takes_tlvs:
+            response.tlvs = (make(Tag.SC_INTERFACE_VERSION, version_for(bind.interface_version)),)
         self._out.append(encode(response))
         self._reader.limit_octets = self.settings.max_pdu_octets
         self._change(BOUND_BY[bind.command_id])
@@ -280,8 +260,11 @@ class Session:
     def request(self, pdu: Pdu, context: Any) -> None:
         """Send a request; its response comes back beside `context`. The caller has reserved a slot of the window.
 
-        Raises PduError when a parameter has no wire form; then nothing is sent and nothing outstanding.
+        Raises PduError when a parameter has no wire form; then nothing is sent and nothing outstanding. An ESME below
+        3.4 gets no TLVs, whatever `pdu` holds (wire.md B2).
         """
+        if self._strips_tlvs:
+            pdu = without_tlvs(pdu)
         sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
         while sequence_number in self.window.pending:
             sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
@@ -290,9 +273,18 @@ class Session:
         self.window.add(sequence_number, context)
         self._out.append(octets)
 
+    def notify(self, pdu: Pdu) -> None:
+        """Send a PDU that has no response, such as alert_notification; raises PduError as `request` does."""
+        if self._strips_tlvs:
+            pdu = without_tlvs(pdu)
+        pdu.sequence_number = self._sequence_number = self._sequence_number % MAX_SEQUENCE_NUMBER + 1
+        self._out.append(encoders[pdu.__class__](pdu))
+
     def respond(self, response: Pdu) -> None:
         """Send the response to one request that `receive` gave out."""
-        self._out.append(encoders[response.__class__](response))
+        if self._strips_tlvs:
+            response = without_tlvs(response)
+        self._out.append(encoders[response.__class__](response, self._error_bodies))
         self.unanswered -= 1
         if self._leaving:
             self._part_when_due()
@@ -303,6 +295,33 @@ class Session:
         self.unanswered -= 1
         if self._leaving:
             self._part_when_due()
+
+    def hold(self, extra: int, later: int = 0) -> bool:
+        """Count a request given out `extra` times more in the window, as a message of so many more segments.
+
+        `later` requests were given out after this one, which they must not crowd out. False, with nothing counted, when
+        it does not fit; a request that is alone always fits (wire.md C6). The owner gives the slots back by `free`
+        before or after it responds.
+        """
+        before = self.unanswered - later
+        if before > 1 and before + extra > self.receive_window:
+            return False
+        self.unanswered += extra
+        return True
+
+    def free(self, extra: int) -> None:
+        """Give back what `hold` has counted."""
+        self.unanswered -= extra
+        if self._leaving:
+            self._part_when_due()
+
+    def set_window(self, size: int) -> None:
+        """Have both windows hold `size` requests from now on; what happens beyond is `settings.window_exceeded`."""
+        self.window.size = size
+        if self.settings.window_exceeded:
+            self.receive_window = size
+        else:
+            self.receive_window, self.pause_above = sys.maxsize, size - 1
 
     def begin_unbind(self, now: float, reason: str) -> None:
         """Ask the peer to part, once its requests are answered; until then nothing but responses is sent to it.
@@ -343,6 +362,11 @@ class Session:
         return [context for context in self.window.drop_all() if context.__class__ is not Own]
 
     @property
+    def speaks_5(self) -> bool:
+        """The peer has said that it speaks 5.0."""
+        return self.peer_version >= SMPP_5_0
+
+    @property
     def has_octets(self) -> bool:
         """Something waits to be sent."""
         return bool(self._out)
@@ -373,6 +397,8 @@ class Session:
 
     def _handle_bound_timer(self, now: float) -> None:
         settings = self.settings
+        if self.unanswered > self.pause_above:  # it is not read, so nobody knows what it has said
+            return
         if settings.inactivity_s and now - self._last_message > settings.inactivity_s:
             self.begin_unbind(now, 'inactive')
         elif settings.enquire_link_s and now - self._last_received > settings.enquire_link_s and not self._enquiring:

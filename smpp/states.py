@@ -75,6 +75,7 @@ _NOTHING: frozenset[int] = frozenset()
 
 RECEIVABLE: dict[tuple[Role, State], frozenset[int]] = {
     **{(role, state): _NOTHING for role in Role for state in State},
+    (Role.SMSC, State.OPEN): frozenset({int(CommandId.OUTBIND)}),
     (Role.SMSC, State.BOUND_TX): _FROM_ESME,
     (Role.SMSC, State.BOUND_TRX): _FROM_ESME,
     (Role.SMSC, State.BOUND_RX): frozenset({int(CommandId.DATA_SM)}),

@@ -9,17 +9,20 @@ from collections import deque
 from typing import Any
 
 SPAN_S = 1.0
+LATE_BOUND = 10_000  # expired requests that are remembered
 
 
 class Window:
     """Slots for `size` outstanding requests, and the requests by sequence_number in the order they were sent."""
 
-    __slots__ = ('_before_wrap', '_first', '_last', '_spans', 'pending', 'reserved', 'size')
+    __slots__ = ('_before_wrap', '_first', '_last', '_late_bound', '_spans', 'late', 'pending', 'reserved', 'size')
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, late_bound: int = LATE_BOUND) -> None:
         self.size = size
+        self._late_bound = late_bound
         self.reserved = 0
         self.pending: dict[int, Any] = {}
+        self.late: dict[int, Any] = {}  # expired, so that a late response is known; the last `late_bound` of them
         self._spans: deque[tuple[float, int, int]] = deque()  # (deadline, first, last sequence_number), oldest first
         self._first = self._last = 0  # added since the last mark_sent
         self._before_wrap: tuple[int, int] | None = None  # and before them, when the numbers wrapped meanwhile
@@ -72,23 +75,27 @@ class Window:
     def expire(self, now: float) -> list[Any]:
         """Drop the requests whose deadline passed up to a second ago; return their contexts, oldest first.
 
-        Their slots stay reserved until they are released.
+        Their slots stay reserved until they are released. They stand in `late` until their responses come after all.
         """
         expired: list[Any] = []
-        spans, pending = self._spans, self.pending
+        spans, pending, late = self._spans, self.pending, self.late
         while spans and spans[0][0] <= now:
             _, first, last = spans.popleft()
             while pending:
                 sequence_number = next(iter(pending))
                 if not first <= sequence_number <= last:
                     break
-                expired.append(pending.pop(sequence_number))
+                context = late[sequence_number] = pending.pop(sequence_number)
+                expired.append(context)
+        while len(late) > self._late_bound:
+            del late[next(iter(late))]
         return expired
 
     def drop_all(self) -> list[Any]:
         """Forget everything outstanding (the connection is gone); return the contexts, oldest first."""
         lost = list(self.pending.values())
         self.pending.clear()
+        self.late.clear()
         self._spans.clear()
         self._first = self._last = 0
         self._before_wrap = None

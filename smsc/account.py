@@ -2,14 +2,16 @@
 
 A receipt goes to any session of the account that may receive. Acknowledged, it is closed; refused for good, or older
 than the account keeps receipts, it is given up; refused for now, it comes again after a back-off; unanswered, it goes
-to the next session at once (wire.md E9 to E12).
+to the next session at once (wire.md E9 to E12). An intermediate notification is no more than a courtesy: it goes at
+once or not at all, and nobody asks what became of it.
 """
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from domain.message import Kind, Message, Notice
-from pdu.pdus import DeliverSmResp, Pdu
+from pdu.command import CommandId
+from pdu.pdus import DataSmResp, DeliverSm, DeliverSmResp, Malformed, Pdu
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
@@ -19,8 +21,10 @@ from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
 from smsc.feed import Feed
 from smsc.limits import Rate
+from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message
 from smsc.outbox import Outbox
-from smsc.receipt_pdu import mo_message, receipt
+from smsc.receipt_pdu import form_of, intermediate, receipt
+from smsc.wire_forms import whole_octets
 
 if TYPE_CHECKING:
     from smsc.esme import EsmeSession
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 RETRY_FIRST_MS = 5_000
 RETRY_LAST_MS = 300_000
 DEFAULT_KEEP_H = 72
+PAID_PARTS_BOUND = 1_000  # concatenated messages of which an ESME may still send parts that are paid for
+PartKey = tuple[bytes, bytes, int, int]
 TEMPORARY = frozenset(
     int(status)
     for status in (
@@ -38,6 +44,16 @@ TEMPORARY = frozenset(
     )
 )
 """What an ESME says when it will take the same deliver_sm later; every other error is for good."""
+
+INTERMEDIATE_ASKED = 0x10  # bit 4 of registered_delivery, SMPP 3.4 section 5.2.17
+
+
+class Intermediate:
+    """Stands in a window for an intermediate notification, which belongs to no message."""
+
+
+INTERMEDIATE = Intermediate()
+ACKNOWLEDGEMENTS = frozenset({int(CommandId.DELIVER_SM_RESP), int(CommandId.DATA_SM_RESP)})
 
 
 class Account:
@@ -52,7 +68,12 @@ class Account:
         self.answers: dict[int, int] = defaultdict(int)
         self.delivered: dict[int, int] = defaultdict(int)
         self.given_up = 0
+        self.intermediate_sent = 0
+        self.intermediate_dropped = 0  # no session had room, or it has no wire form
         self.rate = Rate(0, 0, core.loop.time())
+        self.recoded = False  # messages may become longer on their way, see `wire_forms`
+        self.whole_octets = whole_octets('gsm')
+        self._paid_parts: dict[PartKey, int] = {}
         outbox = Outbox(f'account {name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, RECEIVING, self._send, core.loop, core.readers)
         self.configure(config)
@@ -60,10 +81,30 @@ class Account:
     def configure(self, config: AccountConfig | None) -> None:
         """Go on with this configuration; sessions stay."""
         self.config = config
+        self.form = form_of(config)
         self.validity_ms = (config.validity_h if config else DEFAULT_KEEP_H) * HOUR_MS
         self.keep_ms = (config.receipts.keep_h if config else DEFAULT_KEEP_H) * HOUR_MS
         if config:
             self.rate.change(config.rate_per_s, config.rate_per_s)
+            upstreams = self.core.configuration.upstreams.values()
+            self.whole_octets = whole_octets(config.alphabet)
+            self.recoded = any(upstream.alphabet != config.alphabet for upstream in upstreams)
+
+    def take_part(self, key: PartKey, now: float) -> bool:
+        """Take one part that the ESME made of a message out of its rate; the first pays for all of them (wire.md C6).
+
+        `key` is source, destination, reference and total. False when the rate has not room for all of them.
+        """
+        left = self._paid_parts.pop(key, 0)
+        if not left:
+            left = max(1, key[3])
+            if not self.rate.take_whole(left, now):
+                return False
+        if left > 1:
+            self._paid_parts[key] = left - 1
+            if len(self._paid_parts) > PAID_PARTS_BOUND:
+                del self._paid_parts[next(iter(self._paid_parts))]
+        return True
 
     def _send(self, connection: Connection, message: Message, now_ms: int) -> bool:
         """Put a receipt or an MO message into a session; False when its time has run out or it has no wire form."""
@@ -73,22 +114,53 @@ class Account:
             return False
         try:
             if is_receipt:
-                connection.session.request(receipt(message, self.config), message)
+                session = connection.session
+                session.request(receipt(message, self.form, session.takes_tlvs), message)
             else:
-                connection.session.request(mo_message(message), message)
+                connection.session.request(self._mo_message(message), message)
         except PduError:
             self.give_up(message)
             return False
         return True
 
+    def send_intermediate(self, message: Message, state: int) -> bool:
+        """Let the ESME know of a state that is not final, if it asked for that; return whether it was sent.
+
+        It goes to any session with room, is not kept for one, and not repeated (wire.md E7).
+        """
+        if message.state != MessageState.ENROUTE or not message.registered_delivery & INTERMEDIATE_ASKED:
+            return False
+        for connection in self.feed.connections:
+            session = connection.session
+            if connection.writable and session.window.reserve(1):
+                pdu = intermediate(message, state, wall_ms(), self.form, session.takes_tlvs)
+                try:
+                    session.request(pdu, INTERMEDIATE)
+                except PduError:
+                    session.window.release()
+                    break
+                connection.flush()
+                self.intermediate_sent += 1
+                return True
+        self.intermediate_dropped += 1
+        return False
+
+    def _mo_message(self, message: Message) -> DeliverSm:
+        assert isinstance(message.pdu, DeliverSm)
+        upstream = self.core.upstreams.get(message.upstream)
+        source = alphabet_from(upstream.config if upstream else None)
+        return mo_message(message.pdu, source, alphabet_for(self.config))
+
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:
-        """Take an ESME's deliver_sm_resp in."""
+        """Take an ESME's deliver_sm_resp and data_sm_resp in."""
         freed = 0
         closing = self.core.closing.items
         for message, pdu in responses:
             status = pdu.command_status
             self.delivered[status] += 1
-            if not status and pdu.__class__ is DeliverSmResp:
+            if message is INTERMEDIATE:
+                freed += 1
+            elif not status and (pdu.__class__ is DeliverSmResp or _acknowledges(pdu)):
                 message.notice = Notice.ACKNOWLEDGED
                 if message.kind == Kind.MO:
                     message.state = MessageState.DELIVERED
@@ -102,10 +174,10 @@ class Account:
         if freed:
             self.core.release({connection: freed})
 
-    def handle_unanswered(self, connection: Connection, messages: list[Message]) -> None:
+    def handle_unanswered(self, connection: Connection, contexts: list[Any]) -> None:
         """These got no response: they go to the next session, or to the same again."""
-        self.feed.outbox.put_back(messages)
-        self.core.release({connection: len(messages)})
+        self.feed.outbox.put_back([context for context in contexts if context is not INTERMEDIATE])
+        self.core.release({connection: len(contexts)})
 
     def give_up(self, message: Message) -> None:
         """Stop trying to deliver a receipt or an MO message."""
@@ -124,3 +196,8 @@ class Account:
         delay_ms = min(RETRY_FIRST_MS * 2 ** min(message.attempts, 10), RETRY_LAST_MS)
         message.attempts += 1
         self.feed.outbox.defer(message, wall_ms() + delay_ms)
+
+
+def _acknowledges(pdu: Pdu) -> bool:
+    """Return whether a response with ESME_ROK means that the ESME has it: what else its body says is of no use."""
+    return isinstance(pdu, DataSmResp) or (isinstance(pdu, Malformed) and pdu.received_command_id in ACKNOWLEDGEMENTS)

@@ -21,7 +21,7 @@ from smsc import config as configurations
 from smsc import log, views
 from smsc.config.schema import AccountConfig, Configuration
 from smsc.control import ControlError, ask
-from smsc.receipt_pdu import parse_message_id
+from smsc.message_ids import parse_message_id
 from smsc.sender import Letter, Part, SendError, send
 from smsc.server import Server, ServerError, connect_arguments
 from smsc.status import Snapshot
@@ -178,7 +178,7 @@ def _sending_account(configuration: Configuration, name: str | None, password: s
 @config_option
 @click.argument('message_id')
 def message(path: Path, message_id: str) -> None:
-    """Tell one message's whole story; MESSAGE_ID as the ESME was given it, decimal or hexadecimal."""
+    """Tell one message's whole story; MESSAGE_ID as the ESME was given it, in whatever form."""
     configuration = _load(path)
     try:
         number = parse_message_id(message_id)

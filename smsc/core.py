@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from domain.ids import MessageIds
-from domain.message import Kind, Message, Notice
+from domain.message import Kind, Message, Notice, Part
+from pdu.pdus import Pdu
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus
 from routing.table import RouteTable
@@ -21,14 +22,18 @@ from smsc.clock import wall_ms
 from smsc.config.schema import Configuration
 from smsc.feed import Feed
 from smsc.outbox import Outbox
+from smsc.references import References
 from smsc.shelf import DiskShelf
 from smsc.stage import Stage
 from smsc.text import text_of
-from storage.rows import Outcome
+from smsc.tls import TlsContexts
+from storage.parts import Known
+from storage.rows import Outcome, PartOutcome
 from storage.store import Store
 
 if TYPE_CHECKING:
     from smsc.account import Account
+    from smsc.amendments import Amendments
     from smsc.upstream import Upstream
 
 HOUR_MS = 3_600_000
@@ -52,6 +57,8 @@ class Core:
         self.finals: dict[int, int] = defaultdict(int)
         self.duplicate_outcomes = 0
         self.draining = False
+        self.tls = TlsContexts()
+        self.outbinds_ignored = 0
         self.shelf = DiskShelf(store, self.live, wall_ms)
         self.shelf.on_finished = self.handle_finished
         self.shelf.on_fetched = self._pump
@@ -68,8 +75,11 @@ class Core:
         self.unparking = Stage[tuple[str, str], None](
             'unpark', store.drop_parked, lambda items, _: None, lambda items: None, batch
         )
-        self.sending: Stage[tuple[Connection, Upstream, Message], list[Outcome]]
-        self.repeating: Stage[tuple[Upstream, Message], None]
+        self.amendments: Amendments
+        self.sending: Stage[tuple[Connection | None, Upstream, Message | Part], list[Outcome]]
+        self.repeating: Stage[tuple[Upstream, Message | Part], None]
+        self.parting: Stage[PartOutcome, Known]
+        self.references = References()
 
     def add_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run short work of its own, such as checking a bind; `stop` awaits it."""
@@ -124,7 +134,7 @@ class Core:
 
         `source` is (connection, response) of the operator's receipt: the response goes out after the commit.
         """
-        outcome = Outcome(message, state, error, self._notice(message, state))
+        outcome = Outcome(message, state, error, self.notice_of(message, state))
         outcome.source = source
         if message.id in self.live:
             stage = self.finishing
@@ -135,7 +145,7 @@ class Core:
             self.shelf.finish_late([outcome])
 
     @staticmethod
-    def _notice(message: Message, state: int) -> Notice:
+    def notice_of(message: Message, state: int) -> Notice:
         """Return whether the ESME wants to hear of this ending (wire.md C22, E6)."""
         if message.kind == Kind.MO:
             return Notice.NONE
@@ -165,12 +175,15 @@ class Core:
 
     def _abandon_outcomes(self, outcomes: list[Outcome]) -> None:
         """These cannot be stored: let the operator send the receipts again."""
-        for outcome in outcomes:
-            if outcome.source is not None:
-                connection, response = outcome.source
-                response.command_status = int(CommandStatus.ESME_RX_T_APPN)
-                connection.session.respond(response)
-                connection.flush()
+        self.refuse_sources([outcome.source for outcome in outcomes if outcome.source is not None])
+
+    @staticmethod
+    def refuse_sources(sources: list[tuple[Connection, Pdu]]) -> None:
+        """Refuse operators' receipts for now."""
+        for connection, response in sources:
+            response.command_status = int(CommandStatus.ESME_RX_T_APPN)
+            connection.session.respond(response)
+            connection.flush()
 
     async def _commit_outcomes(self, outcomes: list[Outcome]) -> set[int]:
         now_ms = wall_ms()

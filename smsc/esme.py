@@ -7,33 +7,28 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from domain.message import Message
-from pdu.command import CommandId
-from pdu.pdus import Bind, Pdu, SubmitSm
-from pdu.status import CommandStatus, status_name
+from pdu.pdus import Bind, CancelSm, DataSm, Outbind, Pdu, QuerySm, ReplaceSm, SubmitMulti, SubmitSm
+from pdu.status import CommandStatus
 from smpp.aio.connection import Connection
 from smpp.states import BOUND, State
 from smsc.account import Account
+from smsc.binds import Authenticator, printable
 from smsc.clock import wall_ms
 from smsc.core import Core
+from smsc.outbind import handle_outbind
 
 if TYPE_CHECKING:
-    from smsc.binds import Authenticator
     from smsc.ingress import Ingress
 
 log = structlog.get_logger()
-NOT_SUPPORTED = {
-    int(CommandId.QUERY_SM): CommandStatus.ESME_RQUERYFAIL,
-    int(CommandId.CANCEL_SM): CommandStatus.ESME_RCANCELFAIL,
-    int(CommandId.REPLACE_SM): CommandStatus.ESME_RREPLACEFAIL,
-    int(CommandId.SUBMIT_MULTI): CommandStatus.ESME_RINVCMDID,
-    int(CommandId.DATA_SM): CommandStatus.ESME_RINVCMDID,
-}
+SUBMITTING: frozenset[type[Pdu]] = frozenset({SubmitSm, SubmitMulti, DataSm})
+AMENDING: frozenset[type[Pdu]] = frozenset({QuerySm, CancelSm, ReplaceSm})
 
 
 class EsmeSession:
     """One connection from an ESME, from connect to close."""
 
-    def __init__(self, core: Core, ingress: 'Ingress', authenticator: 'Authenticator') -> None:
+    def __init__(self, core: Core, ingress: 'Ingress', authenticator: Authenticator) -> None:
         self.core = core
         self.account: Account | None = None
         self.connection: Connection | None = None
@@ -46,14 +41,19 @@ class EsmeSession:
 
     def handle_requests(self, connection: Connection, requests: list[Pdu]) -> None:
         account = self.account
-        submits: list[SubmitSm] = []
+        submits: list[Any] = []
         for pdu in requests:
-            if pdu.__class__ is SubmitSm:
+            if pdu.__class__ in SUBMITTING:
                 submits.append(pdu)
+            elif pdu.__class__ in AMENDING:
+                assert account is not None
+                self.core.amendments.handle_request(connection, account, pdu)
             elif isinstance(pdu, Bind):
                 self.core.add_task(self._bind(connection, pdu), 'bind')
+            elif isinstance(pdu, Outbind):
+                handle_outbind(self.core, connection.peer_address, pdu)
             else:
-                connection.session.refuse(pdu, NOT_SUPPORTED[pdu.command_id])
+                connection.session.refuse(pdu, CommandStatus.ESME_RINVCMDID)
         if connection.session.throttled:
             self._count_throttled(connection)
         if submits:
@@ -63,9 +63,10 @@ class EsmeSession:
 
     def _count_throttled(self, connection: Connection) -> None:
         """Count what the session refused by itself, beyond its window."""
-        if self.account is not None:
-            self.account.answers[int(CommandStatus.ESME_RTHROTTLED)] += connection.session.throttled
-        connection.session.throttled = 0
+        session = connection.session
+        if self.account is not None and session.throttled:
+            self.account.answers[session.settings.window_exceeded] += session.throttled
+        session.throttled = 0
 
     async def _bind(self, connection: Connection, bind: Bind) -> None:
         """Answer a bind; the check may take a password hash's time, and any error in it refuses (wire.md B5)."""
@@ -80,11 +81,10 @@ class EsmeSession:
             log.exception('bind.error', peer=connection.peer_address)
         if session.state is not State.BINDING:
             return
-        system_id = bind.system_id.decode('latin-1')
         if account is None or status:
-            log.warning('bind.refused', peer=connection.peer_address, system_id=system_id, status=status_name(status))
-            session.refuse_bind(status)
+            session.refuse_bind(self._authenticator.answer(status))
         else:
+            system_id = printable(bind.system_id)
             log.info('bind.accepted', peer=connection.peer_address, system_id=system_id, account=account.name)
             self._enter(connection, account)
         connection.flush()
@@ -96,7 +96,7 @@ class EsmeSession:
         session = connection.session
         self.account = account
         account.sessions.add(self)
-        session.window.size = session.receive_window = account.config.window
+        session.set_window(account.config.window)
         session.accept_bind(self.core.configuration.smpp.system_id.encode())
         account.feed.add(connection)
 
@@ -107,6 +107,9 @@ class EsmeSession:
     def handle_expired(self, connection: Connection, contexts: list[Message]) -> None:
         if self.account is not None:
             self.account.handle_unanswered(connection, contexts)
+
+    def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
+        """Nothing comes of these: the session has counted them, and their messages went to be delivered again."""
 
     def handle_state(self, connection: Connection) -> None:
         if self.account is None:

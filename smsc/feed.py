@@ -2,12 +2,15 @@
 
 A slot of a window is reserved before a message leaves its outbox. `send` puts one message into a session, or returns
 False when it went elsewhere (expired, cannot be encoded); then the slot is free again.
+
+What belongs to one connection, as the segments of one message do, can be `held` for it: it goes first, in order.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 
-from domain.message import Message
+from domain.message import Message, Part
 from smpp.aio.connection import Connection
 from smpp.states import State
 from smsc.clock import wall_ms
@@ -16,6 +19,7 @@ from smsc.outbox import Outbox
 
 CHUNK = 50  # messages to one connection before the next is looked at
 STARVED_S = 0.01
+Held = Message | Part
 
 
 class Feed:
@@ -35,6 +39,9 @@ class Feed:
         self.rate = Rate(0, 0, loop.time())
         self.paused_until = 0.0
         self.idle_since = loop.time()
+        self.held: dict[Connection, deque[Held]] = {}
+        self.send_held: Callable[[Connection, Held, int], bool] = self._send_message
+        self.on_stranded: Callable[[Iterable[Held]], None] = self._put_back
         self._readers = readers
         self._closed = False
         self._states = states
@@ -52,6 +59,22 @@ class Feed:
         """Slots of all windows in use."""
         return sum(connection.session.window.reserved for connection in self.connections)
 
+    @property
+    def held_count(self) -> int:
+        """How much is held for connections."""
+        return sum(map(len, self.held.values()))
+
+    def hold(self, connection: Connection, items: Iterable[Held], first: bool = False) -> None:
+        """Let these be sent by this connection and no other, before anything else; `first` puts them before those held.
+
+        Whoever holds pumps afterwards. When the connection goes, they go to `on_stranded`.
+        """
+        held = self.held.setdefault(connection, deque())
+        if first:
+            held.extendleft(reversed(list(items)))
+        else:
+            held.extend(items)
+
     def add(self, connection: Connection) -> None:
         """A connection is ready to read."""
         if not self._closed and connection.session.state in self._states and connection not in self.connections:
@@ -64,6 +87,9 @@ class Feed:
         if connection in self.connections:
             self.connections.remove(connection)
             self._readers.pop(connection, None)
+            stranded = self.held.pop(connection, None)
+            if stranded:
+                self.on_stranded(stranded)
             if not self.connections:
                 self.idle_since = self._loop.time()
 
@@ -75,15 +101,16 @@ class Feed:
     def pump(self) -> None:
         """Send what can be sent now."""
         outbox = self.outbox
-        if not outbox.in_memory:
+        if not (outbox.in_memory or self.held):
             return
         now = self._loop.time()
         if now < self.paused_until:
             return
         touched: set[Connection] = set()
         now_ms = wall_ms()
-        while outbox.in_memory:
-            connection = self._roomiest()
+        starved = bool(self.held) and self._pump_held(now, now_ms, touched)
+        while outbox.in_memory and not starved:
+            connection = self.roomiest()
             if connection is None:
                 break
             window = connection.session.window
@@ -97,8 +124,33 @@ class Feed:
                 if not self._send(connection, message, now_ms):
                     window.release()
             touched.add(connection)
+            if self.held:
+                starved = self._pump_held(now, now_ms, touched)
         for connection in touched:
             connection.flush()
+
+    def _pump_held(self, now: float, now_ms: int, touched: set[Connection]) -> bool:
+        """Send what is held for connections, as far as windows and rate allow; return whether the rate is used up."""
+        for connection, items in list(self.held.items()):
+            window = connection.session.window
+            while items and window.free > 0 and connection.writable:
+                if not self.rate.take(1, now):
+                    self._pump_after(STARVED_S)
+                    return True
+                window.reserved += 1
+                touched.add(connection)
+                if not self.send_held(connection, items.popleft(), now_ms):
+                    window.release()
+            if not items and self.held.get(connection) is items:
+                del self.held[connection]
+        return False
+
+    def _send_message(self, connection: Connection, item: Held, now_ms: int) -> bool:
+        assert isinstance(item, Message)
+        return self._send(connection, item, now_ms)
+
+    def _put_back(self, items: Iterable[Held]) -> None:
+        self.outbox.put_back([item for item in items if isinstance(item, Message)])
 
     def open(self) -> None:
         """Take readers again after `close`."""
@@ -113,7 +165,8 @@ class Feed:
         for connection in list(self.connections):
             self.remove(connection)
 
-    def _roomiest(self) -> Connection | None:
+    def roomiest(self) -> Connection | None:
+        """Return the connection with the most free slots, None when no window has any."""
         best, most = None, 0
         for connection in self.connections:
             free = connection.session.window.free

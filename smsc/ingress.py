@@ -1,42 +1,74 @@
-"""From a submit_sm to a committed message in an outbox: admit, decide, commit, respond, dispatch.
+"""From a submit_sm, submit_multi or data_sm to a committed message in an outbox: admit, decide, commit, respond,
+dispatch.
 
 Nothing here waits: what a check refuses is answered at once; what is admitted gathers for the next commit and is
 answered after it (promise 1). While the store is away, or what gathers is full, ESMEs are told to come again later.
 """
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.errors import Refused, StoreUnavailable
 from domain.message import Kind, Message, Notice
-from pdu.pdus import SubmitSm, SubmitSmResp
+from pdu.codec import encode
+from pdu.fields import DistributionList, SmeAddress, UnsuccessSme
+from pdu.pdus import DataSm, DataSmResp, Pdu, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
+from pdu.segments import MAX_SEGMENTS, UDHI
 from pdu.status import CommandStatus
-from pdu.times import TimeFormatError
-from pdu.times import parse as parse_time
-from pdu.tlvs import Tag, find
+from pdu.tlvs import Tag
 from smpp.aio.connection import Connection
-from smsc.clock import wall_ms
-from smsc.core import HOUR_MS, Core
-from smsc.receipt_pdu import format_message_id
+from smpp.session import Session
+from smpp.versions import SMPP_5_0
+from smsc.admission import (
+    check_destinations,
+    check_parameters,
+    check_part,
+    set_times,
+    status_of,
+    submit_of_data,
+    submit_to,
+)
+from smsc.core import Core
+from smsc.dispatching import dispatch
+from smsc.message_ids import format_message_id
 from smsc.stage import Stage
-from smsc.text import UDHI, payload_of, text_of
+from smsc.text import text_of
+from smsc.wire_forms import part_of, segment_count
 from storage.rows import Outcome
 
 if TYPE_CHECKING:
     from smsc.account import Account
+    from smsc.config.schema import AccountConfig
 
 ACCEPT_GIVE_UP_S = 10.0
-SCHEDULE_HORIZON_MS = 30 * 24 * HOUR_MS
-MAX_VALIDITY_MS = 90 * 24 * HOUR_MS
-MAX_ADDRESS_DIGITS = 20
-MAX_ALPHANUMERIC = 11
-ALPHANUMERIC_TON = 5
-TONS = frozenset(range(7))  # SMPP 3.4 section 5.2.5
-NPIS = frozenset({0, 1, 3, 4, 6, 8, 9, 10, 14, 18})  # section 5.2.6
-MODE = 0x03  # esm_class bits 1-0: 1 datagram, 2 transaction
-MAX_PRIORITY = 3
+WHOLE_FORMS = frozenset({'payload', 'as_is'})
+MOST_CONGESTED = 99  # congestion_state in percent as long as messages are accepted, SMPP 5.0 section 4.8.4.18
 PAUSE_REASON = 'gathering'
+Submit = SubmitSm | DataSm | SubmitMulti
+
+
+class MultiReply:
+    """The response to a submit_multi, which is due once each of its messages is committed, or is not."""
+
+    __slots__ = ('_left', 'response')
+
+    def __init__(self, response: SubmitMultiResp, messages: int) -> None:
+        self.response = response
+        self._left = messages
+
+    def accept(self) -> SubmitMultiResp | None:
+        """One message is settled; return the response with the last one."""
+        self._left -= 1
+        return None if self._left else self.response
+
+    def refuse(self, destination: tuple[int, int, bytes], status: int) -> SubmitMultiResp | None:
+        """The same for a message that was not accepted."""
+        self.response.unsuccess_sme = (*self.response.unsuccess_sme, UnsuccessSme(*destination, status))
+        return self.accept()
+
+
+Reply = tuple[Connection, SubmitSmResp | DataSmResp | MultiReply, int]
+"""Where the response goes, the response, and how many slots of the window its request holds beside its own."""
 
 
 class Ingress:
@@ -49,14 +81,24 @@ class Ingress:
         )
         self.accepting.on_room = self.resume
         self._paused: set[Connection] = set()
+        self._later = 0  # requests of the same read that are still to be looked at
 
-    def handle_submits(self, connection: Connection, account: 'Account', submits: list[SubmitSm], now_ms: int) -> None:
+    def handle_submits(self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int) -> None:
         """Admit what one read brought; what is refused is answered in the same write."""
         session = connection.session
         now = self.core.loop.time()
+        self._later = len(submits)
         for pdu in submits:
+            self._later -= 1
             try:
-                self._admit(connection, account, pdu, now, now_ms)
+                if pdu.__class__ is SubmitSm:
+                    self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms)
+                elif isinstance(pdu, DataSm):
+                    submit = submit_of_data(pdu)
+                    self._admit(connection, account, submit, DataSmResp(pdu.sequence_number), now, now_ms)
+                else:
+                    assert isinstance(pdu, SubmitMulti)
+                    self._admit_multi(connection, account, pdu, now, now_ms)
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 session.refuse(pdu, refusal.command_status)
@@ -76,29 +118,81 @@ class Ingress:
             for connection in paused:
                 connection.resume_reading(PAUSE_REASON)
 
-    def _admit(self, connection: Connection, account: 'Account', pdu: SubmitSm, now: float, now_ms: int) -> None:
-        """Put a message into the gathering batch. Raises Refused with the status for its submit_sm_resp."""
-        core = self.core
-        config = account.config
-        if config is None or core.draining or not core.store.health.available:
-            raise _STORE_AWAY
-        check_parameters(pdu)
+    # Admission
+
+    def _admit(
+        self,
+        connection: Connection,
+        account: 'Account',
+        pdu: SubmitSm,
+        response: SubmitSmResp | DataSmResp,
+        now: float,
+        now_ms: int,
+    ) -> None:
+        """Put a message into the gathering batch. Raises Refused with the status for its response."""
+        config = self._config_of(account)
+        session = connection.session
+        check_parameters(pdu, config, self.core.configuration.smpp, session.peer_version >= SMPP_5_0)
         if account.waiting >= config.waiting:
             raise _QUEUE_FULL
-        if not account.rate.take(1, now):
+        segments = 1
+        if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
+            segments = self._take_segments(account, config, pdu, now)
+        elif session.unanswered - self._later > session.receive_window:
+            raise _window_exceeded(session)
+        elif not account.rate.take(1, now):
             raise _THROTTLED
-        destination = pdu.destination_addr.decode('ascii')
+        message = self._make(account, config, pdu, segments, now_ms)
+        held = segments - 1
+        if held and not session.hold(held, self._later):
+            raise _window_exceeded(session)
+        response.message_id = format_message_id(message.id, config)
+        message.reply = connection, response, held
+        self._gather(account, message)
+
+    def _config_of(self, account: 'Account') -> 'AccountConfig':
+        core = self.core
+        if account.config is None or core.draining or not core.store.health.available:
+            raise _STORE_AWAY
+        return account.config
+
+    def _take_segments(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, now: float) -> int:
+        """Count the segments of a message, and take them from the account's rate, all or none (wire.md C6).
+
+        The first part that an ESME sends of a message pays for all of them.
+        """
+        part = part_of(pdu)
+        if part is not None:
+            check_part(pdu, part, config)
+            if not account.take_part((pdu.source_addr, pdu.destination_addr, part.reference, part.total), now):
+                raise _THROTTLED
+            return 1
+        segments = segment_count(pdu, config.alphabet)
+        if not account.rate.take_whole(segments, now):
+            raise _THROTTLED
+        return segments
+
+    def _make(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, segments: int, now_ms: int) -> Message:
+        """Return a message that was admitted, with its route. Raises Refused without one."""
+        core = self.core
         decision = core.table.decide(
-            account.name, pdu.source_addr.decode('latin-1'), destination, lambda: text_of(pdu, config.alphabet)
+            account.name,
+            pdu.source_addr.decode('latin-1'),
+            pdu.destination_addr.decode('ascii'),
+            lambda: text_of(pdu, config.alphabet),
         )
-        if decision.reject:
-            raise Refused(decision.reject, f'route {decision.route or "none"}')
+        if decision.reject and (decision.route or config.no_route != 'receipt'):
+            raise Refused(
+                decision.reject if decision.route else status_of(config.no_route), f'route {decision.route or "none"}'
+            )
+        if segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or self._is_split(decision.upstreams)):
+            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
         registered = pdu.registered_delivery
         message = Message(
             core.ids.next(now_ms),
             Kind.MT,
             account.name,
-            decision.upstreams[0],
+            decision.upstreams[0] if decision.upstreams else '',
             pdu,
             pdu.priority_flag or config.priority if decision.priority is None else decision.priority,
             now_ms + account.validity_ms,
@@ -107,13 +201,76 @@ class Ingress:
         )
         if pdu.validity_period or pdu.schedule_delivery_time:
             set_times(message, now_ms)
+        if segments > 1 or account.recoded:
+            message.segments = segments
+            message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
         message.route = decision.route
         message.upstreams = decision.upstreams
+        return message
+
+    def _is_split(self, upstreams: tuple[str, ...]) -> bool:
+        """Return whether one of these upstreams wants long messages in segments."""
+        known = [self.core.upstreams[name] for name in upstreams if name in self.core.upstreams]
+        return any(upstream.form.long_messages not in WHOLE_FORMS for upstream in known)
+
+    def _gather(self, account: 'Account', message: Message) -> None:
         message.counted = True
-        message.reply = (connection, pdu.sequence_number)
         account.waiting += 1
-        core.live[message.id] = message
-        self.accepting.items.append(message)
+        self.core.live[message.id] = message
+        pdu = message.pdu
+        if pdu.replace_if_present_flag:
+            pdu.replace_if_present_flag = 0  # it is for us to replace: the operator has other messages
+            pdu.octets = encode(pdu)
+            self.core.amendments.replace_present(message, self._handle_replaced)
+        else:
+            self.accepting.items.append(message)
+
+    def _admit_multi(
+        self, connection: Connection, account: 'Account', pdu: SubmitMulti, now: float, now_ms: int
+    ) -> None:
+        """Admit the destinations of a submit_multi, each a message of its own; all have the id of the first."""
+        config = self._config_of(account)
+        check_destinations(pdu, connection.session.peer_version >= SMPP_5_0)
+        if account.waiting + len(pdu.dest_address) > config.waiting:
+            raise _QUEUE_FULL
+        messages: list[Message] = []
+        unsuccess: list[UnsuccessSme] = []
+        for destination in pdu.dest_address:
+            try:
+                messages.append(self._make_one(connection, account, pdu, destination, now_ms))
+            except Refused as refusal:
+                account.answers[refusal.command_status] += 1
+                unsuccess.append(_unsuccess(destination, refusal.command_status))
+        if messages and not account.rate.take_whole(sum(message.segments for message in messages), now):
+            raise _THROTTLED
+        response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(unsuccess))
+        if not messages:
+            response.command_status = unsuccess[0].error_status_code
+            connection.session.respond(response)
+            return
+        response.message_id = format_message_id(messages[0].id, config)
+        reply = MultiReply(response, len(messages))
+        for message in messages:
+            message.shown_id = messages[0].id if message is not messages[0] else 0
+            message.reply = connection, reply, 0
+            self._gather(account, message)
+
+    def _make_one(
+        self,
+        connection: Connection,
+        account: 'Account',
+        pdu: SubmitMulti,
+        destination: SmeAddress | DistributionList,
+        now_ms: int,
+    ) -> Message:
+        if isinstance(destination, DistributionList):
+            raise Refused(CommandStatus.ESME_RINVDLNAME, 'there are no distribution lists')
+        config = self._config_of(account)
+        submit = submit_to(pdu, destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr)
+        check_parameters(submit, config, self.core.configuration.smpp, connection.session.peer_version >= SMPP_5_0)
+        return self._make(account, config, submit, segment_count(submit, config.alphabet), now_ms)
+
+    # Answers
 
     async def _commit(self, messages: list[Message]) -> bool:
         """Commit a batch; return whether the store took it in time."""
@@ -131,34 +288,83 @@ class Ingress:
         touched: set[Connection] = set()
         upstreams: set[str] = set()
         for message in messages:
-            connection, sequence_number = message.reply
+            connection, response, held = message.reply
             message.reply = None
             message.pdu.octets = b''
             account = self.core.accounts[message.account]
             account.accepted += 1
-            connection.session.respond(SubmitSmResp(sequence_number, 0, format_message_id(message.id, account.config)))
+            self._respond(connection, response.accept() if response.__class__ is MultiReply else response, held)
             touched.add(connection)
-            upstreams.add(dispatch(self.core, message))
+            upstreams.add(dispatch(self.core, message) if message.upstreams else self._end_unrouted(message))
         for connection in touched:
             connection.flush()
         for name in upstreams:
             if name:
                 self.core.upstreams[name].feed.pump()
 
+    def _respond(self, connection: Connection, response: Pdu | None, held: int) -> None:
+        session = connection.session
+        if held:
+            session.free(held)
+        if response is None:
+            return
+        if session.peer_version >= SMPP_5_0:
+            response.tlvs = ((int(Tag.CONGESTION_STATE), bytes([self._congestion()])),)  # type: ignore[attr-defined]
+        session.respond(response)
+
+    def _congestion(self) -> int:
+        """Return how much of what may gather does, in percent (wire.md F24)."""
+        return min(MOST_CONGESTED, 100 * self.accepting.load // self.accepting.bound)
+
+    def _end_unrouted(self, message: Message) -> str:
+        """The account wants messages without a route accepted, and a receipt that says so (wire.md C9)."""
+        self.core.count_sent(message)
+        self.core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RINVDSTADR))
+        return ''
+
+    def _handle_replaced(self, message: Message, replaced: Message | None, status: int) -> None:
+        """A message with replace_if_present_flag has replaced a queued one, could not, or is a new one after all."""
+        if status:
+            self._refuse_one(message, status).flush()
+        elif replaced is None:
+            self.accepting.items.append(message)
+            self.accepting.kick()
+        else:
+            connection, response, held = message.reply
+            message.reply = None
+            account = self.core.account(message.account)
+            account.accepted += 1
+            if isinstance(response, MultiReply):
+                self._respond(connection, response.accept(), held)
+            else:
+                response.message_id = format_message_id(replaced.shown_id or replaced.id, account.config)
+                self._respond(connection, response, held)
+            connection.flush()
+
+    def _refuse_one(self, message: Message, status: int) -> Connection:
+        """Answer a message that was admitted and is not accepted; return its connection, to be flushed."""
+        reply: Reply = message.reply
+        connection, response, held = reply
+        message.reply = None
+        account, pdu = self.core.account(message.account), message.pdu
+        account.answers[status] += 1
+        answer: Any = response
+        if isinstance(response, MultiReply):
+            answer = response.refuse((pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr), status)
+        else:
+            answer.command_status, answer.message_id = status, b''
+        self._respond(connection, answer, held)
+        return connection
+
     def _refuse_all(self, messages: list[Message]) -> None:
         """The store did not come back in time: say so, and see to it that what was stored all the same is not sent."""
         core = self.core
+        status = int(CommandStatus.ESME_RSYSERR)
         touched: set[Connection] = set()
         for message in messages:
-            connection, sequence_number = message.reply
-            message.reply = None
+            touched.add(self._refuse_one(message, status))
             core.count_sent(message)
-            core.accounts[message.account].answers[int(CommandStatus.ESME_RSYSERR)] += 1
-            connection.session.respond(SubmitSmResp(sequence_number, int(CommandStatus.ESME_RSYSERR)))
-            touched.add(connection)
-            core.finishing.items.append(
-                Outcome(message, MessageState.REJECTED, int(CommandStatus.ESME_RSYSERR), Notice.NONE)
-            )
+            core.finishing.items.append(Outcome(message, MessageState.REJECTED, status, Notice.NONE))
         core.finishing.kick()
         for connection in touched:
             connection.flush()
@@ -169,100 +375,11 @@ _QUEUE_FULL = Refused(int(CommandStatus.ESME_RMSGQFUL), 'too many messages waiti
 _THROTTLED = Refused(int(CommandStatus.ESME_RTHROTTLED), 'rate')
 
 
-def check_parameters(pdu: SubmitSm) -> None:
-    """Check the mandatory parameters of a submit_sm (wire.md C10 to C24). Raises Refused."""
-    destination = pdu.destination_addr
-    if not (destination.isdigit() or (destination[:1] == b'+' and destination[1:].isdigit())):
-        raise Refused(CommandStatus.ESME_RINVDSTADR, 'destination_addr is not a number')
-    if len(destination) > MAX_ADDRESS_DIGITS:
-        raise Refused(CommandStatus.ESME_RINVDSTADR, 'destination_addr is too long')
-    if pdu.dest_addr_ton not in TONS or pdu.dest_addr_npi not in NPIS:
-        bad_ton = pdu.dest_addr_ton not in TONS
-        raise Refused(CommandStatus.ESME_RINVDSTTON if bad_ton else CommandStatus.ESME_RINVDSTNPI, 'destination')
-    if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:
-        bad_ton = pdu.source_addr_ton not in TONS
-        raise Refused(CommandStatus.ESME_RINVSRCTON if bad_ton else CommandStatus.ESME_RINVSRCNPI, 'source')
-    if pdu.source_addr_ton == ALPHANUMERIC_TON and len(pdu.source_addr) > MAX_ALPHANUMERIC:
-        raise Refused(CommandStatus.ESME_RINVSRCADR, 'an alphanumeric sender has at most 11 characters')
-    if pdu.esm_class or pdu.priority_flag or pdu.replace_if_present_flag or pdu.sm_default_msg_id or pdu.tlvs:
-        _check_rare_parameters(pdu)
+def _window_exceeded(session: Session) -> Refused:
+    return Refused(session.settings.window_exceeded, 'the window')
 
 
-def _check_rare_parameters(pdu: SubmitSm) -> None:
-    """Check what most messages leave empty."""
-    if pdu.esm_class:
-        _check_esm_class(pdu)
-    if pdu.priority_flag > MAX_PRIORITY:
-        raise Refused(CommandStatus.ESME_RINVPRTFLG, 'priority_flag is 0 to 3')
-    if pdu.replace_if_present_flag:
-        raise Refused(CommandStatus.ESME_RINVREPFLAG, 'replace_if_present_flag is not supported')
-    if pdu.sm_default_msg_id:
-        raise Refused(CommandStatus.ESME_RINVDFTMSGID, 'no default messages are configured')
-    if pdu.short_message and find(pdu.tlvs, Tag.MESSAGE_PAYLOAD):
-        raise Refused(CommandStatus.ESME_ROPTPARNOTALLWD, 'both short_message and message_payload')
-
-
-def _check_esm_class(pdu: SubmitSm) -> None:
-    if pdu.esm_class & MODE in (1, 2):
-        raise Refused(CommandStatus.ESME_RINVESMCLASS, 'only store and forward is supported')
-    if pdu.esm_class & UDHI:
-        octets = payload_of(pdu)
-        if not octets or 1 + octets[0] > len(octets):
-            raise Refused(CommandStatus.ESME_RINVESMCLASS, 'the user data header is longer than the message')
-
-
-def set_times(message: Message, now_ms: int) -> None:
-    """Set when a message is due and expires, from its PDU; relative times count from `now_ms`. Raises Refused."""
-    pdu = message.pdu
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    if pdu.schedule_delivery_time:
-        due_at = _time_ms(pdu.schedule_delivery_time, now, CommandStatus.ESME_RINVSCHED)
-        if due_at > now_ms + SCHEDULE_HORIZON_MS:
-            raise Refused(CommandStatus.ESME_RINVSCHED, 'scheduled too far ahead')
-        message.due_at = due_at
-        message.expires_at += max(0, due_at - now_ms)
-    if pdu.validity_period:
-        expires_at = _time_ms(pdu.validity_period, now, CommandStatus.ESME_RINVEXPIRY)
-        if expires_at <= max(now_ms, message.due_at):
-            raise Refused(CommandStatus.ESME_RINVEXPIRY, 'validity_period has ended already')
-        message.expires_at = min(expires_at, now_ms + MAX_VALIDITY_MS)
-
-
-def _time_ms(octets: bytes, now: datetime, status: CommandStatus) -> int:
-    try:
-        return int(parse_time(octets, now).timestamp() * 1000)
-    except TimeFormatError as error:
-        raise Refused(status, str(error)) from error
-
-
-def dispatch(core: Core, message: Message) -> str:
-    """Put a committed message into the outbox of the first upstream of its route that is up; return its name.
-
-    Without one that is up it waits for the first. When a reload took them all away, today's routes decide; without a
-    route it is rejected and '' is returned.
-    """
-    name = _choose(core, message)
-    if not name:
-        core.decide(message)
-        name = _choose(core, message)
-    if not name:
-        core.reject(message, int(CommandStatus.ESME_RINVDSTADR))
-        return ''
-    message.upstream = name
-    outbox = core.upstreams[name].feed.outbox
-    if message.due_at and message.due_at > wall_ms():
-        outbox.defer(message, message.due_at)
-    else:
-        outbox.put(message)
-    return name
-
-
-def _choose(core: Core, message: Message) -> str:
-    first = ''
-    for name in message.upstreams:
-        upstream = core.upstreams.get(name)
-        if upstream is not None:
-            if upstream.feed.connections:
-                return name
-            first = first or name
-    return first
+def _unsuccess(destination: SmeAddress | DistributionList, status: int) -> UnsuccessSme:
+    if isinstance(destination, DistributionList):
+        return UnsuccessSme(0, 0, destination.dl_name, status)
+    return UnsuccessSme(destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr, status)

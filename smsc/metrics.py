@@ -32,6 +32,9 @@ class Collector:
             'smsc_dlr_delivered', 'deliver_sm answered by ESMEs.', labels=['account', 'command_status']
         )
         given_up = CounterMetricFamily('smsc_dlr_given_up', 'Receipts and MO messages given up.', labels=['account'])
+        intermediate = CounterMetricFamily(
+            'smsc_dlr_intermediate', 'Intermediate notifications of ESMEs.', labels=['account', 'outcome']
+        )
         binds = GaugeMetricFamily('smsc_binds', 'Sessions bound.', labels=['account'])
         waiting = GaugeMetricFamily('smsc_account_waiting', 'Messages not yet with an operator.', labels=['account'])
         owed = GaugeMetricFamily(
@@ -45,12 +48,14 @@ class Collector:
             for status, count in account.delivered.items():
                 delivered.add_metric([name, status_name(status)], count)
             given_up.add_metric([name], account.given_up)
+            intermediate.add_metric([name, 'sent'], account.intermediate_sent)
+            intermediate.add_metric([name, 'dropped'], account.intermediate_dropped)
             binds.add_metric([name], len(account.sessions))
             waiting.add_metric([name], account.waiting)
             owed.add_metric([name, 'memory'], account.feed.outbox.in_memory)
             owed.add_metric([name, 'disk'], account.feed.outbox.on_disk)
             window.add_metric([name], account.feed.outstanding)
-        yield from (accepted, answers, delivered, given_up, binds, waiting, owed, window)
+        yield from (accepted, answers, delivered, given_up, intermediate, binds, waiting, owed, window)
 
     def _upstreams(self) -> Iterator[Metric]:
         sent = CounterMetricFamily('smsc_sent', 'submit_sm sent to operators.', labels=['upstream'])
@@ -90,14 +95,29 @@ class Collector:
         yield CounterMetricFamily('smsc_dlr_orphans', 'Receipts parked without a message.', receipts.orphans)
         yield CounterMetricFamily('smsc_dlr_overtaken', 'Parked receipts that found their message.', receipts.overtaken)
         yield CounterMetricFamily('smsc_dlr_repeated', 'Receipts of messages final already.', core.duplicate_outcomes)
-        yield CounterMetricFamily('smsc_mo_accepted', 'MO messages accepted.', receipts.mo_accepted)
-        yield CounterMetricFamily('smsc_mo_refused', 'MO messages without a route.', receipts.mo_refused)
+        yield from self._mo()
         refused = self._node.listener.refused
         yield CounterMetricFamily('smsc_connections_refused', 'Connections beyond smpp.max_connections*.', refused)
+        refused_binds = self._node.authenticator.refused
+        yield CounterMetricFamily('smsc_binds_refused', 'Binds refused.', refused_binds)
+        failed = self._node.listener.failed_handshakes
+        yield CounterMetricFamily('smsc_tls_handshakes_failed', 'Handshakes of the port with TLS that failed.', failed)
+        yield CounterMetricFamily('smsc_outbinds_ignored', 'outbinds of strangers.', core.outbinds_ignored)
         yield CounterMetricFamily('smsc_store_failures', 'Operations the store failed at.', core.store.health.failures)
         yield GaugeMetricFamily('smsc_store_available', 'The store answers.', core.store.health.available)
         yield GaugeMetricFamily('smsc_messages_in_memory', 'Unfinished messages in memory.', len(core.live))
         yield GaugeMetricFamily('smsc_memory_bytes', 'Resident memory of the server.', memory_mb() * 1e6)
+
+    def _mo(self) -> Iterator[Metric]:
+        mo = self._node.mo
+        yield CounterMetricFamily('smsc_mo_accepted', 'MO messages accepted.', mo.accepted)
+        yield CounterMetricFamily('smsc_mo_refused', 'MO messages without a route.', mo.refused)
+        yield CounterMetricFamily('smsc_mo_joined', 'MO messages put together from parts.', mo.joined)
+        yield CounterMetricFamily('smsc_mo_incomplete', 'MO messages passed on as parts.', mo.incomplete)
+        yield CounterMetricFamily('smsc_mo_repeated_parts', 'Parts of MO messages that came twice.', mo.repeated_parts)
+        yield GaugeMetricFamily('smsc_mo_gathering', 'MO messages that wait for parts.', len(mo.assembler))
+        yield CounterMetricFamily('smsc_alerts', 'alert_notification passed on.', mo.alerts)
+        yield CounterMetricFamily('smsc_alerts_dropped', 'alert_notification nobody could take.', mo.alerts_dropped)
 
     def _stages(self) -> Iterator[Metric]:
         commits = CounterMetricFamily('smsc_commits', 'Group commits.', labels=['stage'])

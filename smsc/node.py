@@ -5,6 +5,7 @@ unbind, queues to disk.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -12,22 +13,37 @@ from typing import Any
 import structlog
 
 from domain.ids import MessageIds
-from domain.message import Message
+from domain.message import Message, Part
+from pdu.status import CommandStatus
 from smpp.aio.listener import ConnectionLimits, Listener
 from smpp.session import SessionSettings
 from smsc.account import Account
+from smsc.amendments import Amendments
 from smsc.binds import Authenticator
 from smsc.config.routes import build
-from smsc.config.schema import Configuration, UpstreamConfig
+from smsc.config.schema import Configuration, Listen, UpstreamConfig
 from smsc.core import Core
+from smsc.dispatching import dispatch
 from smsc.esme import EsmeSession
-from smsc.ingress import Ingress, dispatch
+from smsc.ingress import Ingress
+from smsc.mo import MoMessages
 from smsc.receipts import Receipts
 from smsc.recovery import recover, rehome
+from smsc.sending import (
+    Sent,
+    commit_repeated,
+    commit_sent,
+    handle_parted,
+    handle_repeated,
+    handle_sent,
+    refuse_parted,
+)
 from smsc.stage import Stage
+from smsc.tls import TlsContexts, TlsError, contexts_of
 from smsc.upkeep import Upkeep
-from smsc.upstream import Sent, Upstream, commit_repeated, commit_sent, handle_repeated, handle_sent
-from storage.rows import Outcome
+from smsc.upstream import Upstream
+from storage.parts import Known
+from storage.rows import Outcome, PartOutcome
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -41,7 +57,9 @@ class Node:
         self.core = core = Core(configuration, build(configuration), store, MessageIds(configuration.node, last_id))
         self.last_id = last_id
         self.ingress = Ingress(core)
-        self.receipts = Receipts(core)
+        core.amendments = Amendments(core)
+        self.mo = MoMessages(core)
+        self.receipts = Receipts(core, self.mo)
         self.authenticator = Authenticator(core)
         self.listener = Listener(self._make_owner, session_settings(configuration))
         self.listener.limits = connection_limits(configuration)
@@ -53,7 +71,10 @@ class Node:
             partial(handle_sent, core, finished=[]),
             batch,
         )
-        core.repeating = Stage[tuple[Upstream, Message], None](
+        core.parting = Stage[PartOutcome, Known](
+            'part', store.parts.record, partial(handle_parted, core), partial(refuse_parted, core), batch
+        )
+        core.repeating = Stage[tuple[Upstream, Message | Part], None](
             'repeat',
             partial(commit_repeated, core),
             partial(handle_repeated, core),
@@ -62,9 +83,11 @@ class Node:
         )
         self.stages: tuple[Stage[Any, Any], ...] = (
             self.ingress.accepting,
-            self.receipts.accepting_mo,
+            self.mo.accepting,
+            self.mo.ending_parts,
             core.sending,
             self.receipts.correlating,
+            core.parting,
             core.finishing,
             core.closing,
             core.repeating,
@@ -72,6 +95,7 @@ class Node:
         )
         self.upkeep = Upkeep(self)
         self.port = 0
+        self._tls_listen: Listen | None = None
         for name, config in configuration.accounts.items():
             core.accounts[name] = Account(core, name, config)
         for name, upstream in configuration.upstreams.items():
@@ -82,25 +106,49 @@ class Node:
         return EsmeSession(self.core, self.ingress, self.authenticator)
 
     async def start(self) -> None:
-        """Recover, listen, connect. Raises OSError when the listening address is taken."""
+        """Recover, listen, connect. Raises OSError when the listening address is taken, TlsError for TLS's."""
         core = self.core
+        contexts = await asyncio.to_thread(contexts_of, core.configuration.smpp.tls, core.configuration.upstreams)
         for stage in self.stages:
             stage.start()
         core.shelf.start()
-        await recover(core, self.last_id)
+        await recover(core, self.mo, self.last_id)
         await self.receipts.load_parked()
         smpp = core.configuration.smpp
         self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
+        await self._listen_tls(core.configuration, contexts)
         for upstream in core.upstreams.values():
             upstream.start_links(core.configuration)
         self.upkeep.start()
         log.info('node.ready', node=core.configuration.node, listen=f'{smpp.listen.host}:{self.port}')
 
+    async def _listen_tls(self, configuration: Configuration, contexts: TlsContexts) -> None:
+        """Have certificates, and the port with TLS, as configured from now on. Raises TlsError, changing nothing."""
+        tls = configuration.smpp.tls
+        listen = None if tls is None else tls.listen
+        if listen is not None and listen != self._tls_listen:
+            try:
+                await self.listener.start_tls(listen.host, listen.port)
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                remedy = 'stop what listens there, or choose another address'
+                raise TlsError('smpp.tls.listen', f'cannot listen on {listen}: {reason}', remedy) from error
+            log.info('node.tls', listen=str(listen))
+        elif listen is None:
+            self.listener.stop_tls()
+        self._tls_listen = listen
+        self.listener.tls, self.core.tls = contexts.listener, contexts
+
     # Reload
 
     async def reload(self, configuration: Configuration) -> None:
-        """Go on with a checked configuration. Sessions stay; links whose own settings changed bind anew."""
+        """Go on with a checked configuration. Sessions stay; links whose own settings changed bind anew.
+
+        Raises TlsError, changing nothing, when certificates or the port with TLS cannot be had.
+        """
         core = self.core
+        contexts = await asyncio.to_thread(contexts_of, configuration.smpp.tls, configuration.upstreams)
+        await self._listen_tls(configuration, contexts)
         before, core.configuration = core.configuration, configuration
         for name, config in configuration.upstreams.items():
             if name not in core.upstreams:
@@ -143,6 +191,7 @@ class Node:
         for message in outbox.go_offline():
             core.decide(message)
             dispatch(core, message)
+        upstream.long_messages.end_all()
         await core.sending.drain()
         upstream.forget_all()
         await core.shelf.drain()
@@ -163,6 +212,7 @@ class Node:
         core = self.core
         core.draining = True
         self.listener.stop_listening()
+        await self.listener.wait_stopped()
         log.info('node.draining')
         until = core.loop.time() + core.configuration.smpp.drain_s
         await self._within(until, core.finish_tasks())
@@ -182,6 +232,7 @@ class Node:
         for stage in self.stages:
             await stage.stop()
         await core.shelf.stop()
+        self.authenticator.close()
 
     def _outstanding(self) -> list[int]:
         """What peers have not answered yet: our submits and deliveries, and ESMEs that have not parted."""
@@ -238,6 +289,8 @@ def session_settings(configuration: Configuration) -> SessionSettings:
         pdu_read_s=smpp.pdu_read_s,
         unbind_timeout_s=smpp.unbind_timeout_s,
         max_pdu_octets=smpp.max_pdu_octets,
+        window_exceeded=0 if smpp.window_exceeded == 'wait' else CommandStatus[smpp.window_exceeded],
+        error_bodies=smpp.error_bodies == 'empty',
     )
 
 
@@ -250,10 +303,18 @@ def _link_part(config: UpstreamConfig) -> tuple[object, ...]:
         config.password,
         config.system_type,
         config.bind,
+        config.bind_fallback,
+        config.interface_version,
         config.links,
         config.window,
         config.enquire_link_s,
         config.response_timeout_s,
         config.reconnect,
         config.simulated,
+        config.tls,
+        config.tls_ca,
+        config.tls_verify,
+        config.tls_server_name,
+        config.tls_certificate,
+        config.tls_key,
     )

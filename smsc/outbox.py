@@ -5,7 +5,7 @@ reader is away (`offline`) keeps nothing new in memory: after a restart, and for
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Protocol
 
@@ -153,6 +153,20 @@ class Outbox:
             lane.head.clear()
         self.in_memory = 0
         return mine
+
+    def find(self, wanted: Callable[[Message], bool]) -> list[Message]:
+        """Return what in memory is `wanted`; looks at every message there."""
+        return [message for lane in self.lanes for message in lane.head if wanted(message)]
+
+    def withdraw(self, message: Message) -> bool:
+        """Take one message out of memory, wherever it stands; return whether it was there."""
+        for lane in self.lanes:
+            for place, other in enumerate(lane.head):
+                if other is message:
+                    del lane.head[place]
+                    self.in_memory -= 1
+                    return True
+        return False
 
     def remove_expired(self, now_ms: int) -> list[Message]:
         """Take out of memory what ran out of time."""

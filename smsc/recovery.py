@@ -13,16 +13,18 @@ from domain.ids import accepted_at_ms
 from domain.message import Kind, Message, Notice
 from pdu.pdus import SubmitSm
 from pdu.receipt_text import MessageState
+from smsc.admission import set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.ingress import dispatch, set_times
+from smsc.dispatching import dispatch
+from smsc.mo import MoMessages
 
 log = structlog.get_logger()
 PAGE = 5_000
 NEVER_MS = 1 << 62
 
 
-async def recover(core: Core, last_id: int) -> None:
+async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
     """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
     homeless = await _count_disk(core)
     await core.store.mark_read()
@@ -36,14 +38,19 @@ async def recover(core: Core, last_id: int) -> None:
         if unsent:
             for message in unsent:
                 message.repeated = True
-            await core.store.mark_repeated(unsent)
+            await core.store.mark_repeated([message.id for message in unsent])
         for message, was_sent in page:
             sent += was_sent
-            _take_up(core, message, was_sent)
+            if message.kind == Kind.MO:
+                mo.take_up(message)
+            else:
+                _take_up(core, message, was_sent)
         messages += len(page)
         await core.shelf.drain()
         log.info('recovery.progress', messages=messages)
     await core.finishing.drain()
+    mo.gather_taken_up()
+    await mo.ending_parts.drain()
     if messages:
         log.info('recovery.done', messages=messages, with_operator=sent)
 
@@ -85,7 +92,7 @@ def _is_unsent(message: Message) -> bool:
 
 
 def _take_up(core: Core, message: Message, was_sent: bool) -> None:
-    if message.notice == Notice.DUE or message.kind == Kind.MO:
+    if message.notice == Notice.DUE:
         core.live[message.id] = message
         core.account(message.account).feed.outbox.put(message)
     elif not was_sent:

@@ -10,12 +10,11 @@ from pdu.codec import encode
 from pdu.command import CommandId
 from pdu.pdus import BindTransceiver, DeliverSm, DeliverSmResp, Pdu, SubmitSm
 from pdu.receipt_text import WORDS, parse
-from pdu.segments import SegmentError, concatenated, split_text
+from pdu.segments import UDHI, SegmentError, concatenated, split_text
 from pdu.status import CommandStatus, PduError, status_name
 from smpp.aio.connection import Connection
 from smpp.session import SMPP_3_4, Session, SessionSettings
 from smpp.states import BOUND, Role
-from smsc.text import UDHI
 
 CONNECT_TIMEOUT_S = 10.0
 ALPHANUMERIC = (5, 0)
@@ -83,6 +82,9 @@ class Sender:
 
     def handle_expired(self, connection: Connection, contexts: list[Any]) -> None:
         self.handle_closed(connection, contexts)
+
+    def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
+        pass
 
     def handle_state(self, connection: Connection) -> None:
         self.changed.set()

@@ -25,6 +25,7 @@ from smsc.http import HttpServer, application
 from smsc.metrics import Collector
 from smsc.node import Node
 from smsc.status import Statuses
+from smsc.tls import TlsError
 from storage import embedded
 from storage.store import Store
 
@@ -90,8 +91,11 @@ class Server:
         data.mkdir(parents=True, exist_ok=True)
         await control.start()
         stack.push_async_callback(control.stop)
-        with _listening('smpp.listen', configuration.smpp.listen):
-            await node.start()
+        try:
+            with _listening('smpp.listen', configuration.smpp.listen):
+                await node.start()
+        except TlsError as error:
+            raise ServerError(str(error)) from error
         stack.push_async_callback(node.stop)
         sampling = asyncio.create_task(_sample(statuses), name='sample')
         stack.push_async_callback(_end, sampling)
@@ -150,7 +154,10 @@ class Server:
             changes = configurations.diff(self.configuration, configuration)
             if not dry_run:
                 kept = configurations.keep_fixed(self.configuration, configuration)
-                await self.node.reload(kept)
+                try:
+                    await self.node.reload(kept)
+                except TlsError as error:
+                    raise ControlError(f'nothing was changed:\n{error}') from error
                 self.configuration = kept
             return changes
 

@@ -1,6 +1,7 @@
 """The disk side of all outboxes: spills, deferred messages, late receipts, and reading them back.
 
 One worker on one connection does all of it in turn, so that no row can appear behind the place a lane was read up to.
+What must not race with it, such as taking a message out that may be anywhere, is done `alone`, by the same worker.
 A row stays in the store's table `waiting` until its message has left (sent, final, acknowledged); `loaded` knows those
 that memory holds meanwhile, `keeps` in which outbox their row is. A message on the shelf is safe there: the low-water
 mark need not cover it.
@@ -10,9 +11,10 @@ log: a message stays in `live` for the next start to take up, an operator's rece
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, KeysView
 from contextlib import contextmanager
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
@@ -48,6 +50,9 @@ class DiskShelf:
         self._entries: list[Entry] = []
         self._late: list[Outcome] = []
         self._wanted: dict[Outbox, None] = {}
+        self._jobs: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
+        self._doing: asyncio.Future[Any] | None = None
+        self._had_job = False
         self._sweep = False
         self._swept = (0, 0)
         self._expiring: set[int] = set()
@@ -106,6 +111,68 @@ class DiskShelf:
             self._left_meanwhile.add(message.id)
         self._no_longer_expiring(message.id)
 
+    async def alone(self, work: Callable[[], Awaitable[Stored]]) -> Stored:
+        """Do `work` in the worker, between what it does by itself; return its result, or raise what it raised.
+
+        Whoever stops waiting before it has begun makes it not happen.
+        """
+        done: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        self._jobs.append((work, done))
+        self._kick()
+        return await done
+
+    # For what is done `alone`
+
+    @property
+    def still_wanted(self) -> bool:
+        """Whether somebody still waits for what is being done."""
+        return self._doing is None or not self._doing.done()
+
+    async def flush(self) -> None:
+        """Put on disk what was on its way there."""
+        while self._entries:
+            await self._put_entries()
+
+    def awaits_disk(self, wanted: Callable[[Message], bool]) -> bool:
+        """Return whether anything `wanted` is on its way to the disk."""
+        return any(wanted(message) for _, message, _ in self._entries)
+
+    def at_rest(self, message_id: int, left: set[int]) -> bool:
+        """Return whether a message read from disk is nowhere else; `left` are those that left during the read."""
+        return not (message_id in self._rows_of or message_id in self._expiring or message_id in left)
+
+    def hold(self, message: Message, outbox: Outbox) -> None:
+        """Read a message from disk on somebody's behalf; `left` ends it."""
+        self._rows_of[message.id] = outbox
+
+    async def end(self, outcomes: list[Outcome]) -> frozenset[int]:
+        """Commit final states, receipts by way of the disk; return the ids that were not final before."""
+        end = self.end_of_lane()
+        rows = []
+        now_ms = self._wall_ms()
+        for outcome in outcomes:
+            message = outcome.message
+            message.done_at = outcome.done_at = now_ms
+            message.attempts = 0  # its receipt's begin
+            if outcome.notice == Notice.DUE:
+                rows.append(Waiting(message, self.outbox_of(message).name, end, self.keep_until(message)))
+        changed = await self._store.finish_late(outcomes, rows)
+        placed = set(changed)
+        for outcome in outcomes:
+            message = outcome.message
+            message.stored_wait = False  # its row is gone; one that it has from now on is its receipt's
+            if message.id in changed:
+                self._live.pop(message.id, None)
+            self.left(message)
+            if outcome.notice == Notice.DUE and message.id in placed:
+                placed.discard(message.id)  # the same message may have come twice
+                outbox = self.outbox_of(message)
+                outbox.lanes[message.priority].on_disk += 1
+                outbox.refill()
+        ended = frozenset(changed)
+        self._tell(self.on_finished, outcomes, changed)
+        return ended
+
     def start(self) -> None:
         """Begin to work, in a task of the shelf's own."""
         self._task = asyncio.create_task(self._run(), name='shelf')
@@ -119,6 +186,9 @@ class DiskShelf:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        for _, done in self._jobs:
+            done.cancel()
+        self._jobs.clear()
 
     def _kick(self) -> None:
         self._idle.clear()
@@ -128,7 +198,7 @@ class DiskShelf:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._entries or self._late or self._wanted or self._forgotten or self._sweeping:
+            while self._entries or self._late or self._jobs or self._has_less_urgent:
                 try:
                     await self._work()
                 except Exception:
@@ -137,20 +207,53 @@ class DiskShelf:
 
     async def _work(self) -> None:
         if self._entries:
-            entries, self._entries = self._entries[:BATCH], self._entries[BATCH:]
-            await self._store_all(entries, self._put, self._abandon_entry)
+            await self._put_entries()
         elif self._late:
             outcomes, self._late = self._late[:BATCH], self._late[BATCH:]
             await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
-        elif self._wanted:
+        elif self._jobs and not (self._had_job and self._has_less_urgent):
+            self._had_job = True
+            await self._do_job()
+        else:
+            self._had_job = False
+            await self._read()
+
+    async def _put_entries(self) -> None:
+        entries, self._entries = self._entries[:BATCH], self._entries[BATCH:]
+        await self._store_all(entries, self._put, self._abandon_entry)
+
+    @property
+    def _has_less_urgent(self) -> bool:
+        """There is something to read; it takes turns with the jobs."""
+        return bool(self._wanted or self._forgotten or self._sweeping)
+
+    async def _read(self) -> None:
+        if self._wanted:
             outbox = next(iter(self._wanted))
             del self._wanted[outbox]
             await self._fetch(outbox)
         elif self._forgotten:
             outboxes, self._forgotten = self._forgotten, []
             await self._look_for_forgotten(outboxes)
-        else:
+        elif self._sweeping:
             await self._look_for_expired()
+
+    async def _do_job(self) -> None:
+        work, done = self._jobs.popleft()
+        if done.cancelled():
+            return
+        self._doing = done
+        try:
+            result = await work()
+        except Exception as error:  # noqa: BLE001 - it is for whoever gave the work
+            if not done.done():
+                done.set_exception(error)
+        except BaseException:
+            done.cancel()
+            raise
+        else:
+            if not done.done():
+                done.set_result(result)
 
     async def _store_all(
         self, items: list[Stored], commit: Callable[[list[Stored]], Awaitable[None]], abandon: Callable[[Stored], None]
@@ -189,7 +292,7 @@ class DiskShelf:
             log.exception('shelf.error')
 
     @contextmanager
-    def _noting_who_leaves(self) -> Iterator[set[int]]:
+    def noting_who_leaves(self) -> Iterator[set[int]]:
         """Yield the ids that leave from now on: a read under way may bring their rows although they are deleted."""
         self._left_meanwhile = set()
         try:
@@ -210,7 +313,7 @@ class DiskShelf:
     async def _look_for_expired(self) -> None:
         """Tell one page of what ran out of time on disk; a full one is followed by the next."""
         self._sweep = False
-        with self._noting_who_leaves() as left:
+        with self.noting_who_leaves() as left:
             rows = await self._store.expired_waiting(self._wall_ms(), self._swept, EXPIRED_BATCH)
             expired = [
                 (row.outbox, row.message)
@@ -236,13 +339,13 @@ class DiskShelf:
             for key in await self._store.lanes_with_more(places):
                 lanes[key].deferred = 1
 
-    def _end_of_lane(self) -> int:
+    def end_of_lane(self) -> int:
         """A `due_at` for now that is not before anything written as due, or read, already, whatever the clock does."""
         self._end = max(self._wall_ms(), self._end)
         return self._end
 
     async def _put(self, entries: list[Entry]) -> None:
-        end = self._end_of_lane()
+        end = self.end_of_lane()
         rows = [
             Waiting(message, outbox.name, max(due_at, end), self.keep_until(message))
             for outbox, message, due_at in entries
@@ -255,27 +358,7 @@ class DiskShelf:
                 self._wanted[outbox] = None
 
     async def _finish_late(self, outcomes: list[Outcome]) -> None:
-        end = self._end_of_lane()
-        rows = []
-        now_ms = self._wall_ms()
-        for outcome in outcomes:
-            message = outcome.message
-            message.done_at = outcome.done_at = now_ms
-            message.attempts = 0  # its receipt's begin
-            if outcome.notice == Notice.DUE:
-                rows.append(Waiting(message, self.outbox_of(message).name, end, self.keep_until(message)))
-        changed = await self._store.finish_late(outcomes, rows)
-        placed = set(changed)
-        for outcome in outcomes:
-            message = outcome.message
-            message.stored_wait = False  # its row is gone; one that it has from now on is its receipt's
-            self.left(message)
-            if outcome.notice == Notice.DUE and message.id in placed:
-                placed.discard(message.id)  # the same message may have come twice
-                outbox = self.outbox_of(message)
-                outbox.lanes[message.priority].on_disk += 1
-                outbox.refill()
-        self._tell(self.on_finished, outcomes, changed)
+        await self.end(outcomes)
 
     async def _fetch(self, outbox: Outbox) -> None:
         for lane_number in range(len(outbox.lanes) - 1, -1, -1):
@@ -286,9 +369,9 @@ class DiskShelf:
         self.on_fetched(outbox)
 
     async def _fetch_lane(self, outbox: Outbox, lane: Lane, lane_number: int, limit: int) -> None:
-        due_by = self._end_of_lane()
+        due_by = self.end_of_lane()
         departures = outbox.departures
-        with self._noting_who_leaves() as left:
+        with self.noting_who_leaves() as left:
             rows = await self._store.fetch_waiting(outbox.name, lane_number, lane.cursor, due_by, limit)
             new = [
                 row.message

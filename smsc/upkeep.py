@@ -13,7 +13,7 @@ from domain.ids import first_id
 from pdu.receipt_text import MessageState
 from smsc.clock import wall_ms
 from smsc.core import HOUR_MS
-from smsc.ingress import dispatch
+from smsc.dispatching import dispatch
 from smsc.outbox import Outbox
 from smsc.receipts import PARKED_KEEP_MS
 
@@ -76,6 +76,7 @@ class Upkeep:
         """Let sessions and outboxes do what is due."""
         core, now = self._core, self._core.loop.time()
         self._node.listener.tick(now)
+        self._node.mo.tick(now)
         for upstream in core.upstreams.values():
             upstream.tick(now)
             self._tick_outbox(upstream.feed.outbox)

@@ -1,60 +1,55 @@
 """An upstream at work: its links, what waits for it, what it has taken, and what its answers mean.
 
 Retry rules. ESME_ROK: the message is with the operator; its segment is committed before the window's slot is free, so
-a crash can repeat no more than the windows hold. A throttling status: the message goes back to the head of the outbox
-and the upstream pauses, longer each time in a row. A temporary status: the next upstream of its route at once, or,
-when all have been tried, the first again after a back-off. Any other status ends it. A link that is lost, or no
-response in time: the outcome is unknown, the message is marked as possibly repeated, committed as such, and sent
-again.
+a crash can repeat no more than the windows hold. A throttling status: the message goes back to the head of the outbox,
+the upstream pauses, longer each time in a row, and goes on at a lower rate, which recovers. A temporary status: the
+next upstream of its route at once, or, when all have been tried, the first again after a back-off. Any other status
+ends it. A link that is lost, or no response in time: the outcome is unknown; as configured, the message is marked as
+possibly repeated, committed as such, and sent again, or it waits for a late response, or it ends. Messages of several
+segments: `smsc.long_messages`.
 """
 
 import asyncio
-import sys
+import ssl
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from domain.ids import accepted_at_ms
-from domain.message import Message, Notice
-from pdu.pdus import Bind, BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp
+from domain.message import Message, Part
+from pdu.pdus import Pdu, SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
-from pdu.status import CommandStatus, PduError
+from pdu.segments import UDHI
+from pdu.status import PduError
 from pdu.times import format_relative
+from pdu.tlvs import Tag, integer
 from smpp.aio.connection import Connection
-from smpp.aio.link import Link, LinkSettings
-from smpp.session import SMPP_3_4, SessionSettings
+from smpp.aio.link import Link
 from smpp.states import BOUND, TRANSMITTING
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, UpstreamConfig
 from smsc.core import Core
 from smsc.feed import Feed
-from smsc.ingress import dispatch
-from smsc.limits import Rate
+from smsc.limits import AdaptiveRate
+from smsc.links import make_links
+from smsc.long_messages import RECEIPT_WANTED, LongMessages, ending
 from smsc.outbox import Outbox
-from smsc.upstream_ids import canonical
-from storage.rows import Outcome
+from smsc.sending import forget
+from smsc.upstream_ids import IdForms, same_number
+from smsc.wire_forms import form_of, is_plain
 
 if TYPE_CHECKING:
     from smsc.receipts import Receipts
 
 log = structlog.get_logger()
 
-UNANSWERED_BOUND = 2_000  # an operator's deliver_sm in the works before its socket is read no further
 THROTTLE_FIRST_S = 0.1
 THROTTLE_LAST_S = 5.0
-RATE_BURST_S = 0.02  # of the rate, so that any second holds no more than the rate and a fiftieth
-RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
-REGISTERED_MASK = 0xFC  # those that go through as they are
-BINDS: dict[str, tuple[type[Bind], ...]] = {
-    'transceiver': (BindTransceiver,),
-    'transmitter': (BindTransmitter,),
-    'receiver': (BindReceiver,),
-    'transmitter+receiver': (BindTransmitter, BindReceiver),
-}
+REGISTERED_MASK = 0xFC  # bits of registered_delivery that go through as they are, SMPP 3.4 section 5.2.17
+HELD_UNKNOWN_BOUND = 10_000  # submits that may wait for a late response; beyond, they end
 
 
 class Upstream:
@@ -65,70 +60,74 @@ class Upstream:
         self.config = config
         self.name = config.name
         self.links: list[Link] = []
-        self.sent: dict[str, Message] = {}  # by upstream_message_id, oldest first: those that wait for a receipt
+        self.sent: dict[str, Message | Part] = {}  # by upstream_message_id, oldest first: those that wait for a receipt
         self.submitted = 0
         self.answers: dict[int, int] = defaultdict(int)
         self.receipts: dict[int, int] = defaultdict(int)
         self.unknown_outcomes = 0
+        self.late_answers = 0
+        self.ids = IdForms()
         self._receipts = receipts
         self._throttled_s = 0.0
         self._bound: set[Connection] = set()
+        self._held_unknown: dict[tuple[int, int], Message | Part] = {}
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
-        self.feed = Feed(outbox, TRANSMITTING, self._send, core.loop, core.readers)
+        self.feed = Feed(outbox, TRANSMITTING, self.send, core.loop, core.readers)
+        self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
+        self.long_messages = LongMessages(self)
+        self.feed.send_held, self.feed.on_stranded = self.long_messages.send_held, self.long_messages.strand
         self.configure(config)
 
     def configure(self, config: UpstreamConfig) -> None:
         """Go on with this configuration; what concerns the links takes effect at their next bind."""
         self.config = config
-        self.canonical_response = canonical(config.message_id.response)
-        self.canonical_receipt = canonical(config.message_id.receipt)
+        if self.ids.configured != (config.message_id.response, config.message_id.receipt):
+            self.ids = IdForms(config.message_id.response, config.message_id.receipt)
+        self.canonical_response = self.ids.canonical_response
+        self.canonical_receipt = self.ids.canonical_receipt
         permanent = frozenset(config.errors.permanent)  # takes precedence
         self._throttle = frozenset(config.errors.throttle) - permanent
         self._temporary = frozenset(config.errors.temporary) - permanent
-        burst = max(1.0, config.rate_per_s * RATE_BURST_S)
-        if self.feed.rate.rate_per_s != config.rate_per_s:
-            self.feed.rate = Rate(config.rate_per_s, burst, self.core.loop.time())
+        self.form = form_of(config)
+        accounts = self.core.configuration.accounts.values()
+        self._recodes = any(account.alphabet != config.alphabet for account in accounts)
+        self.rate.configure(config.rate_per_s)
 
     # Links
 
     def start_links(self, configuration: Configuration) -> None:
         """Begin to connect."""
         self.feed.open()
-        for number in range(1, self.config.links + 1):
-            for bind in BINDS[self.config.bind]:
-                link = Link(
-                    self._link_settings(configuration, f'{self.name}/{number} {bind.__name__}'),
-                    partial(self._make_bind, bind),
-                    self,
-                )
-                self.links.append(link)
-                link.start()
+        self.links = make_links(self, configuration)
+        for link in self.links:
+            link.start()
 
-    def _link_settings(self, configuration: Configuration, name: str) -> LinkSettings:
-        config, smpp = self.config, configuration.smpp
-        session = SessionSettings(
-            send_window=config.window,
-            receive_window=sys.maxsize,
-            pause_above=UNANSWERED_BOUND,
-            enquire_link_s=smpp.enquire_link_s if config.enquire_link_s is None else config.enquire_link_s,
-            response_timeout_s=config.response_timeout_s or smpp.response_timeout_s,
-            pdu_read_s=smpp.pdu_read_s,
-            unbind_timeout_s=smpp.unbind_timeout_s,
-            max_pdu_octets=smpp.max_pdu_octets,
-        )
-        reconnect = config.reconnect
-        return LinkSettings(
-            name, config.host, config.port, session, reconnect.first_s, reconnect.last_s, reconnect.refused_s
-        )
+    def add_link(self, link: Link) -> None:
+        """Have one link more."""
+        self.links.append(link)
+        link.start()
 
-    def _make_bind(self, bind: type[Bind]) -> Bind:
-        config = self.config
-        return bind(
-            system_id=config.system_id.encode(),
-            password=config.password.encode(),
-            system_type=config.system_type.encode(),
-            interface_version=SMPP_3_4,
-        )
+    def drop_link(self, link: Link) -> None:
+        """Unbind one link, as work of its own."""
+        if link in self.links:
+            self.links.remove(link)
+            self.core.add_task(link.stop(), 'link')
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return what links with TLS connect with; as of the last reload, also while they have their old settings."""
+        return self.core.tls.upstreams.get(self.name)
+
+    def takes_tlvs(self, connection: Connection) -> bool:
+        """Return whether TLVs may be sent by a connection: `auto` is no where either side said less than 3.4."""
+        tlvs = self.config.tlvs
+        if tlvs == 'auto':
+            return connection.session.takes_tlvs and self.config.interface_version != '3.3'
+        return tlvs == 'always'
+
+    def handle_outbind(self) -> bool:
+        """The operator wants us to bind: links that wait connect now; return whether there were any (wire.md B20)."""
+        heard = [link.wake() for link in self.links]
+        return any(heard)
 
     async def stop_links(self) -> None:
         """Unbind all links at once; what is in flight is awaited for a while first."""
@@ -141,15 +140,23 @@ class Upstream:
         """Let the links do what is due."""
         for link in self.links:
             link.tick(now)
+        self.long_messages.place(now)
+        if self._held_unknown:
+            now_ms = wall_ms()
+            for key, item in list(self._held_unknown.items()):
+                message = item.message if isinstance(item, Part) else item
+                if message.expires_at <= now_ms:
+                    del self._held_unknown[key]
+                    self._end_unknown(item, MessageState.UNKNOWN)
 
     # Sending
 
-    def _send(self, connection: Connection, message: Message, now_ms: int) -> bool:
-        """Put a submit_sm into a session; False when the message has run out of time or has no wire form."""
+    def send(self, connection: Connection, message: Message, now_ms: int) -> bool:
+        """Put a submit_sm into a session; False when the message has run out of time or went elsewhere."""
         if message.expires_at <= now_ms:
             self.core.expire(message)
             return False
-        pdu = message.pdu
+        pdu: Any = message.pdu  # a SubmitSm: only MT messages come here
         asked = message.registered_delivery & RECEIPT_WANTED
         wanted = 1 if asked or self.config.registered_delivery == 'always' else 0
         pdu.registered_delivery = message.registered_delivery & REGISTERED_MASK | wanted
@@ -157,14 +164,32 @@ class Upstream:
             pdu.schedule_delivery_time = b''
             if pdu.validity_period:
                 pdu.validity_period = _remaining(message.expires_at, now_ms)
+        if (
+            pdu.tlvs
+            or len(pdu.short_message) > self.form.plain_octets[pdu.data_coding]
+            or pdu.esm_class & UDHI
+            or self._recodes
+        ):
+            config = self.core.account(message.account).config
+            alphabet = config.alphabet if config else 'gsm'
+            if not is_plain(pdu, alphabet, self.form):
+                return self.long_messages.send(connection, message, alphabet, now_ms)
+        return self.request(connection, pdu, message)
+
+    def request(self, connection: Connection, pdu: SubmitSm, item: Message | Part) -> bool:
+        """Put a PDU into a session; False when it has no wire form, and its message ends."""
         try:
-            connection.session.request(pdu, message)
+            connection.session.request(pdu, item)
         except PduError as error:
-            log.warning('message.unencodable', message_id=message.id, upstream=self.name, error=str(error))
-            self.core.reject(message, error.command_status)
+            self.reject(item.message if isinstance(item, Part) else item, error)
             return False
         self.submitted += 1
         return True
+
+    def reject(self, message: Message, error: PduError) -> None:
+        """End a message that has no form this upstream can take."""
+        log.warning('message.unencodable', message_id=message.id, upstream=self.name, error=str(error))
+        self.core.reject(message, error.command_status)
 
     # What the operator answers
 
@@ -172,55 +197,92 @@ class Upstream:
         pass
 
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:
+        self._handle_answers(connection, responses)
+
+    def _handle_answers(self, connection: Connection | None, responses: list[tuple[Any, Pdu]]) -> None:
+        """Deal with answers to submits; without a connection, they came late and hold no slot."""
         core, sent = self.core, self.sent
         sending = core.sending.items
-        refused: list[tuple[Message, int]] = []
-        for message, pdu in responses:
+        refused: list[tuple[Message | Part, int]] = []
+        for item, pdu in responses:
             status = pdu.command_status
             self.answers[status] += 1
             if status or pdu.__class__ is not SubmitSmResp:
-                refused.append((message, status or int(CommandStatus.ESME_RUNKNOWNERR)))
+                refused.append((item, status))
                 continue
-            upstream_message_id = self.canonical_response(pdu.message_id)
+            item.upstream_message_id = upstream_message_id = self.canonical_response(pdu.message_id)
+            if not upstream_message_id and _wants_receipt(item):  # no receipt can name it
+                refused.append((item, status))
+                continue
+            if item.__class__ is Message:
+                message = item
+                if message.counted:
+                    core.count_sent(message)
+            else:
+                message = item.message
+                self.long_messages.handle_taken(item)
             message.upstream = self.name
-            message.upstream_message_id = upstream_message_id
-            if message.counted:
-                core.count_sent(message)
             if message.pdu.registered_delivery & RECEIPT_WANTED:
                 if upstream_message_id in sent:
                     self._supersede(sent[upstream_message_id])
-                sent[upstream_message_id] = message
+                sent[upstream_message_id] = item
                 self._receipts.handle_known(self, upstream_message_id)
-            sending.append((connection, self, message))
+            if pdu.tlvs:
+                self._heed(pdu)
+            sending.append((connection, self, item))
         core.sending.kick()
         if len(refused) < len(responses):
             self._throttled_s = 0.0
         if refused:
             self._handle_refused(connection, refused)
 
-    def _supersede(self, message: Message) -> None:
-        """The operator uses an id again: the newest message has it (wire.md F15), this one waits for nothing."""
-        message.superseded = True
-        if message.segment_stored:
-            self.core.live.pop(message.id, None)
+    def _heed(self, pdu: SubmitSmResp) -> None:
+        """Slow down for an operator of 5.0 that says it is congested (wire.md F24)."""
+        congestion = integer(pdu.tlvs, Tag.CONGESTION_STATE)
+        if congestion is not None:
+            self.rate.heed(congestion, self.core.loop.time())
 
-    def _handle_refused(self, connection: Connection, refused: list[tuple[Message, int]]) -> None:
+    def has_outstanding_to(self, destination_addr: bytes) -> bool:
+        """Return whether a submit to a number is unanswered: a receipt about it may be ahead of that response."""
+        for connection in self.feed.connections:
+            for item in connection.session.window.pending.values():
+                message = item.message if isinstance(item, Part) else item
+                if isinstance(message, Message) and same_number(message.pdu.destination_addr, destination_addr):
+                    return True
+        return False
+
+    def _supersede(self, item: Message | Part) -> None:
+        """The operator uses an id again: the newest message has it (wire.md F15), this one waits for nothing."""
+        item.superseded = True
+        if item.segment_stored:
+            forget(self.core, item)
+
+    def _handle_refused(self, connection: Connection | None, refused: list[tuple[Message | Part, int]]) -> None:
         throttled: list[Message] = []
-        for message, status in refused:
-            if status in self._throttle:
-                throttled.append(message)
+        parts: list[Part] = []
+        for item, status in refused:
+            if isinstance(item, Part):
+                if status in self._throttle:
+                    parts.append(item)
+                else:
+                    self.long_messages.handle_refused(item, status, status in self._temporary)
+            elif status in self._throttle:
+                throttled.append(item)
             elif status in self._temporary:
-                self._try_elsewhere(message)
+                self.try_elsewhere(item)
             else:
-                self.core.count_sent(message)
-                self.core.finish(message, MessageState.UNDELIVERABLE, status)
-        if throttled:
+                self.core.count_sent(item)
+                self.core.finish(item, ending(status), status)
+        if throttled or parts:
             self.feed.outbox.put_back(throttled)
+            self.long_messages.handle_throttled(connection, parts)
+            self.rate.lower(len(throttled) + len(parts), self.core.loop.time())
             self._throttled_s = min(max(THROTTLE_FIRST_S, self._throttled_s * 2), THROTTLE_LAST_S)
             self.feed.pause(self._throttled_s)
-        self.core.release({connection: len(refused)})
+        if connection is not None:
+            self.core.release({connection: len(refused)})
 
-    def _try_elsewhere(self, message: Message) -> None:
+    def try_elsewhere(self, message: Message) -> None:
         """After a temporary error: the next upstream of the route that is up, or a pause when all were tried."""
         message.attempts += 1
         if not message.upstreams:  # it was read from disk
@@ -235,22 +297,69 @@ class Upstream:
                     other.feed.outbox.put(message)
                     other.feed.pump()
                     return
+        due_at = wall_ms() + int(self.back_off_s(message, len(upstreams)) * 1000)
+        self.feed.outbox.defer(message, min(due_at, message.expires_at))
+
+    def back_off_s(self, message: Message, upstreams: int = 1) -> float:
+        """Return the pause before a message is sent again, after so many attempts at each of `upstreams`."""
         retry = self.config.retry
-        rounds = max(0, message.attempts // len(upstreams) - 1)
-        delay_s = min(retry.last_s, retry.first_s * retry.factor ** min(rounds, 50))
-        self.feed.outbox.defer(message, min(wall_ms() + int(delay_s * 1000), message.expires_at))
+        rounds = max(0, message.attempts // upstreams - 1)
+        return min(retry.last_s, retry.first_s * retry.factor ** min(rounds, 50))
 
-    def handle_expired(self, connection: Connection, contexts: list[Message]) -> None:
-        self._send_again(connection, contexts)
+    # Outcomes that are unknown
 
-    def _send_again(self, connection: Connection, messages: list[Message]) -> None:
-        """Whether the operator took these is unknown: mark them, then send them once more."""
-        self.unknown_outcomes += len(messages)
-        for message in messages:
-            message.repeated = True
-            self.core.repeating.items.append((self, message))
-        connection.session.window.release(len(messages))
+    def handle_expired(self, connection: Connection, contexts: list[Message | Part]) -> None:
+        self._handle_unknown(connection, contexts)
+
+    def _handle_unknown(self, connection: Connection, items: list[Message | Part]) -> None:
+        """Whether the operator took these is unknown: as configured, they are sent once more, marked; or wait for a
+        late answer; or end.
+        """
+        self.unknown_outcomes += len(items)
+        policy = self.config.unknown_outcome
+        for item in items:
+            if policy == 'resend':
+                if isinstance(item, Part):
+                    self.long_messages.handle_lost(item)
+                    item.message.repeated = True
+                else:
+                    item.repeated = True
+                self.core.repeating.items.append((self, item))
+            elif policy == 'hold' and len(self._held_unknown) < HELD_UNKNOWN_BOUND:
+                self._held_unknown[_key(item)] = item
+            else:
+                self._end_unknown(item, MessageState.UNDELIVERABLE if policy == 'fail' else MessageState.UNKNOWN)
+        connection.session.window.release(len(items))
         self.core.repeating.kick()
+
+    def _end_unknown(self, item: Message | Part, state: int) -> None:
+        if isinstance(item, Part):
+            self.long_messages.handle_lost(item)
+            self.long_messages.end(item, state, 0)
+        else:
+            self.core.count_sent(item)
+            self.core.finish(item, state)
+
+    def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
+        """Responses to requests whose outcome was unknown: what was not sent again yet is settled by them."""
+        for item, pdu in late:
+            self.late_answers += 1
+            message = item.message if isinstance(item, Part) else item
+            if self._held_unknown.pop(_key(item), None) is not None:
+                self._handle_answers(None, [(item, pdu)])
+            elif pdu.command_status or pdu.__class__ is not SubmitSmResp or message.state != MessageState.ENROUTE:
+                continue
+            elif isinstance(item, Message) and self.feed.outbox.withdraw(message):
+                self._handle_answers(None, [(item, pdu)])
+            else:  # it was sent again: a receipt may come for either id
+                self._note_second_id(item, message, pdu.message_id)
+        self.core.sending.kick()
+
+    def _note_second_id(self, item: Message | Part, message: Message, message_id: bytes) -> None:
+        number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
+        second = Part(message, number, total, None, self.canonical_response(message_id))
+        self.sent.setdefault(second.upstream_message_id, second)
+        self.core.sending.items.append((None, self, second))
 
     def handle_requests(self, connection: Connection, requests: list[Pdu]) -> None:
         self._receipts.handle_requests(self, connection, requests)
@@ -261,35 +370,37 @@ class Upstream:
                 self._bound.add(connection)
                 log.info('link.bound', upstream=self.name, peer=connection.peer_address)
             self.feed.add(connection)
+            self.long_messages.place(self.core.loop.time())
             self.feed.pump()
         else:
             self.feed.remove(connection)
 
-    def handle_closed(self, connection: Connection, lost: list[Message]) -> None:
+    def handle_closed(self, connection: Connection, lost: list[Message | Part]) -> None:
         self._bound.discard(connection)
         self.feed.remove(connection)
+        self.long_messages.forget(connection)
         if lost:
-            self._send_again(connection, lost)
+            self._handle_unknown(connection, lost)
 
     def trim(self) -> None:
         """Let go of the oldest messages that wait for a receipt beyond what memory may hold; the store finds them."""
         excess = len(self.sent) - self.core.configuration.queues.cache
         if excess > 0:
-            self._forget([message for message in islice(self.sent.values(), excess) if message.segment_stored])
+            self._forget([item for item in islice(self.sent.values(), excess) if item.segment_stored])
 
     def trim_old(self, before_ms: int) -> None:
         """Let go of messages accepted before `before_ms`, which would hold the low-water mark back."""
-        old = takewhile(lambda message: accepted_at_ms(message.id) < before_ms, self.sent.values())
-        self._forget([message for message in old if message.segment_stored])
+        old = takewhile(lambda item: accepted_at_ms(item.id) < before_ms, self.sent.values())
+        self._forget([item for item in old if item.segment_stored])
 
     def forget_all(self) -> None:
         """Let go of everything that waits for a receipt: this upstream is configured no more."""
-        self._forget([message for message in self.sent.values() if message.segment_stored])
+        self._forget([item for item in self.sent.values() if item.segment_stored])
 
-    def _forget(self, messages: list[Message]) -> None:
-        for message in messages:
-            self.sent.pop(message.upstream_message_id, None)
-            self.core.live.pop(message.id, None)
+    def _forget(self, items: list[Message | Part]) -> None:
+        for item in items:
+            self.sent.pop(item.upstream_message_id, None)
+            forget(self.core, item)
 
 
 def _remaining(expires_at: int, now_ms: int) -> bytes:
@@ -298,60 +409,11 @@ def _remaining(expires_at: int, now_ms: int) -> bytes:
     return format_relative(now + timedelta(milliseconds=expires_at - now_ms), now)
 
 
-Sent = tuple[Connection, Upstream, Message]
+def _key(item: Message | Part) -> tuple[int, int]:
+    """Return what an item is known by while its outcome is unknown."""
+    return item.id, item.number if isinstance(item, Part) else 0
 
 
-async def commit_sent(core: Core, items: list[Sent]) -> list[Outcome]:
-    """Commit what operators have taken; return the endings of those of whom no receipt will come."""
-    now_ms = wall_ms()
-    finished = [
-        Outcome(message, MessageState.ACCEPTED, 0, Notice.NONE, now_ms)
-        for _, _, message in items
-        if not message.pdu.registered_delivery & RECEIPT_WANTED
-    ]
-    await core.store.record_sent([message for _, _, message in items], finished)
-    return finished
-
-
-def handle_sent(core: Core, items: list[Sent], finished: list[Outcome]) -> None:
-    """What operators have taken is committed, or cannot be: free the slots."""
-    slots: dict[Connection, int] = {}
-    for connection, _, message in items:
-        if message.stored_wait:
-            message.stored_wait = False
-            core.shelf.left(message)
-        message.segment_stored = True
-        if message.superseded:
-            core.live.pop(message.id, None)
-        slots[connection] = slots.get(connection, 0) + 1
-    for outcome in finished:
-        core.finals[MessageState.ACCEPTED] += 1
-        core.live.pop(outcome.message.id, None)
-    core.release(slots)
-    for upstream in core.upstreams.values():
-        upstream.trim()
-
-
-async def commit_repeated(core: Core, items: list[tuple[Upstream, Message]]) -> None:
-    """Commit that these may have reached their operator already."""
-    await core.store.mark_repeated([message for _, message in items])
-
-
-def handle_repeated(core: Core, items: list[tuple[Upstream, Message]], _: None) -> None:
-    """The marks are committed: the messages go again, elsewhere if their upstream is down."""
-    for upstream, message in items:
-        if not message.upstreams or upstream.name not in core.upstreams:  # read from disk, or removed by a reload
-            core.decide(message)
-        if upstream.feed.online or _waits_for(core, upstream, message):
-            upstream.feed.outbox.put_back([message])
-        else:
-            dispatch(core, message)
-    for upstream in {upstream for upstream, _ in items}:
-        upstream.feed.pump()
-
-
-def _waits_for(core: Core, upstream: Upstream, message: Message) -> bool:
-    """Return whether a message waits for an upstream that is down, in its old place: no other of its route is up."""
-    if core.upstreams.get(upstream.name) is not upstream or upstream.name not in message.upstreams:
-        return False
-    return not any(name in core.upstreams and core.upstreams[name].feed.online for name in message.upstreams)
+def _wants_receipt(item: Message | Part) -> bool:
+    message = item.message if isinstance(item, Part) else item
+    return bool(message.pdu.registered_delivery & RECEIPT_WANTED)

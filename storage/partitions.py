@@ -1,5 +1,5 @@
-"""Partitions of `message` and `segment`: one a day (UTC), made ahead, dropped by age when nothing in them is
-unfinished.
+"""Partitions of `message`, `segment` and `part_outcome`: one a day (UTC), made ahead, dropped by age when nothing in
+them is unfinished.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from storage.connection import Connection
 AHEAD_D = 3
 DAY_MS = 86_400_000
 LOCK_TIMEOUT_MS = 100
-_FILLFACTOR = {'message': 60, 'segment': 100}
+_FILLFACTOR = {'message': 60, 'segment': 100, 'part_outcome': 100}
 _TALLY = """
 insert into dropped (kind, state, notice, messages)
 select kind, state, notice, count(*) from {name} group by 1, 2, 3
@@ -29,7 +29,7 @@ async def ensure(connection: Connection, from_ms: int, days: int = AHEAD_D) -> N
     """Make the partitions for the day of `from_ms` (Unix milliseconds) and `days` more; those that exist stay."""
     for index in range(days + 1):
         start_ms = day_start_ms(from_ms) + index * DAY_MS
-        for table in ('message', 'segment'):
+        for table in _FILLFACTOR:
             await _create(connection, table, start_ms)
 
 
@@ -93,5 +93,6 @@ async def _drop_if_settled(connection: Connection, start_ms: int) -> bool:
             return False
         await connection.execute(_TALLY.format(name=name))
         await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
-        await connection.execute(f'drop table {name}, {_name("segment", start_ms)}')
+        names = ', '.join(_name(table, start_ms) for table in _FILLFACTOR)
+        await connection.execute(f'drop table if exists {names}')
     return True

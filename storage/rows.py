@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from domain.message import Kind, Message, Notice
+from domain.message import Kind, Message, Notice, Part
 from pdu.codec import decode
 from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
@@ -25,6 +25,9 @@ MESSAGE_COLUMNS = (
 )
 """What an accept writes, in the order of `message_row`; the other columns have defaults."""
 
+RARE_COLUMNS = ('segments', 'reference', 'shown_id')
+"""What it writes besides when a message of the batch needs it, in the order of `rare_values`."""
+
 
 class Outcome(msgspec.Struct, gc=False):
     """What a message ends with: `state` is a message_state, `error` the code behind it.
@@ -38,6 +41,35 @@ class Outcome(msgspec.Struct, gc=False):
     notice: int
     done_at: int = 0
     source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
+
+
+class PartOutcome(msgspec.Struct, gc=False):
+    """What a segment of a message ends with: `parts` is into how many the message was split."""
+
+    message: Message
+    part: int
+    parts: int
+    state: int
+    error: int
+    source: Any = None  # as in Outcome
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A segment that an operator has taken."""
+
+    message_id: int
+    upstream: str
+    upstream_message_id: str
+    part: int
+    parts: int
+
+
+class Located(msgspec.Struct, frozen=True):
+    """The message behind a receipt, and which segment of how many of it the receipt is for."""
+
+    message: Message
+    part: int
+    parts: int
 
 
 class ParkedReceipt(msgspec.Struct, frozen=True):
@@ -104,6 +136,28 @@ def message_row(message: Message) -> tuple[Any, ...]:
     )
 
 
+def is_rare(message: Message) -> bool:
+    """Return whether a message needs RARE_COLUMNS."""
+    return message.segments > 1 or message.shown_id != 0
+
+
+def rare_values(message: Message) -> tuple[int, int, int]:
+    """Return the values of RARE_COLUMNS."""
+    return message.segments, message.reference, message.shown_id
+
+
+def segment_row(item: Message | Part) -> tuple[str, str, int, int, int]:
+    """Return what an operator has taken as the values of a row of table `segment`."""
+    if isinstance(item, Part):
+        return item.message.upstream, item.upstream_message_id, item.id, item.number, item.total
+    return item.upstream, item.upstream_message_id, item.id, 1, 1
+
+
+def segment_row_of_whole(item: Any) -> tuple[str, str, int]:
+    """Return the same for a message that was not split; the other columns have defaults."""
+    return item.upstream, item.upstream_message_id, item.id
+
+
 def message_of(row: asyncpg.Record) -> Message:
     """Return the message of a row; its PDU without `octets`, which the store has."""
     pdu = decode(row['pdu'])
@@ -124,6 +178,9 @@ def message_of(row: asyncpg.Record) -> Message:
         error=row['error'],
         done_at=row['done_at'],
         repeated=row['repeated'],
+        segments=row['segments'],
+        reference=row['reference'],
+        shown_id=row['shown_id'],
     )
 
 

@@ -11,21 +11,29 @@ from typing import Any
 import asyncpg
 
 from domain.ids import accepted_at_ms
-from domain.message import Message
+from domain.message import Message, Part
 from storage import partitions
 from storage import statements as sql
+from storage.amendments import Amending, search_of
 from storage.connection import Connection, Health, StoreConnection
 from storage.migrations import migrate
+from storage.parts import Parts
 from storage.rows import (
     MESSAGE_COLUMNS,
+    RARE_COLUMNS,
     Depth,
     Expired,
     Fetched,
+    Located,
     Outcome,
     ParkedReceipt,
     Waiting,
+    is_rare,
     message_of,
     message_row,
+    rare_values,
+    segment_row,
+    segment_row_of_whole,
     waiting_message_of,
 )
 
@@ -33,7 +41,12 @@ OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxe
 LEFTOVERS_POLL_S = 0.05
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
-_SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id')
+_SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part', 'parts')
+
+_STAGES = (
+    *('accept', 'accept MO', 'sent', 'parts', 'query', 'repeat', 'finish'),
+    *('close', 'find', 'unpark', 'wait', 'upkeep', 'join'),
+)
 
 
 class Store:
@@ -45,12 +58,15 @@ class Store:
         self.node = node
         self._last_done_at = 0
         self._connections = {
-            name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health)
-            for name in ('accept', 'accept MO', 'sent', 'repeat', 'finish', 'close', 'find', 'unpark', 'wait', 'upkeep')
+            name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health) for name in _STAGES
         }
         self._connections['sweep'] = StoreConnection(
             f'sweep of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
         )
+
+        self.parts = Parts(self._connections['parts'])
+        connections = self._connections
+        self.amending = Amending(node, connections['query'], connections['wait'], self._insert_waiting)
 
     async def open(self, now_ms: int) -> None:
         """Bring the schema up to date and make the partitions of the next days.
@@ -99,12 +115,15 @@ class Store:
         await self._copy_messages(connection, [message for message in messages if message.id not in there])
 
     async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
-        rows = [message_row(message) for message in messages]
+        rows, columns = [message_row(message) for message in messages], list(MESSAGE_COLUMNS)
+        if any(map(is_rare, messages)):
+            rows = [row + rare_values(message) for row, message in zip(rows, messages, strict=True)]
+            columns += RARE_COLUMNS
         try:
-            await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
+            await connection.copy_records_to_table('message', records=rows, columns=columns)
         except asyncpg.CheckViolationError:  # no partition for these days: the clock ran ahead of the upkeep
             await self._ensure_partitions(connection, messages)
-            await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
+            await connection.copy_records_to_table('message', records=rows, columns=columns)
 
     async def _ensure_partitions(self, connection: Connection, messages: list[Message]) -> None:
         for day_ms in {partitions.day_start_ms(accepted_at_ms(message.id)) for message in messages}:
@@ -116,21 +135,30 @@ class Store:
         )
         return {row['id'] for row in rows}
 
-    async def record_sent(self, messages: list[Message], finished: list[Outcome]) -> None:
-        """Commit what operators have taken: a segment a message, and the end of those that expect no receipt."""
-        segments = [(m.upstream, m.upstream_message_id, m.id) for m in messages]
-        waited = [message.id for message in messages if message.stored_wait]
+    async def record_sent(self, items: list[Message | Part], finished: list[Outcome]) -> None:
+        """Commit what operators have taken: a segment an item, and the end of those that expect no receipt.
+
+        A message leaves the disk with the segment that completes it.
+        """
+        columns: tuple[str, ...]
+        segments: list[tuple[Any, ...]]
+        if any(item.__class__ is Part for item in items):
+            columns, segments = _SEGMENT_COLUMNS, [segment_row(item) for item in items]
+        else:
+            columns, segments = _SEGMENT_COLUMNS[:3], [segment_row_of_whole(item) for item in items]
+        waited = [item.id for item in items if item.stored_wait]
 
         async def insert(connection: Connection, doubtful: bool) -> None:
             if not (doubtful or waited or finished):
                 try:
-                    await connection.copy_records_to_table('segment', records=segments, columns=_SEGMENT_COLUMNS)
+                    await connection.copy_records_to_table('segment', records=segments, columns=columns)
                 except asyncpg.UniqueViolationError:
                     pass  # sent twice and answered with the same id: insert those that are new
                 else:
                     return
             async with connection.transaction():
-                await connection.execute(sql.INSERT_SEGMENTS, *zip(*segments, strict=True))
+                rows = zip(*map(segment_row, items), strict=True)
+                await connection.execute(sql.INSERT_SEGMENTS, *rows)
                 if waited:
                     await connection.execute(sql.DELETE_WAITING, waited, OF_UPSTREAMS)
                 if finished:
@@ -234,24 +262,45 @@ class Store:
 
         await self._connections['close'].run(update)
 
+    async def join(self, joined: list[Message], parts: list[Outcome]) -> None:
+        """Commit MO messages that were put together, and the end of their parts: all of it or nothing."""
+
+        async def insert(connection: Connection, doubtful: bool) -> None:
+            try:
+                await self._join(connection, doubtful, joined, parts)
+            except asyncpg.CheckViolationError:
+                await self._ensure_partitions(connection, joined)
+                await self._join(connection, doubtful, joined, parts)
+            except asyncpg.UniqueViolationError:  # the commit in doubt was still under way; now it is through
+                await self._join(connection, True, joined, parts)
+
+        await self._connections['join'].run(insert)
+
+    async def _join(self, connection: Connection, doubtful: bool, joined: list[Message], parts: list[Outcome]) -> None:
+        async with connection.transaction():
+            there = await self._present(connection, [message.id for message in joined]) if doubtful and joined else ()
+            rows = [message_row(message) for message in joined if message.id not in there]
+            await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
+            await self._finish(connection, doubtful, parts)
+
     async def _close_notices(self, connection: Connection, by_notice: dict[int, list[int]]) -> None:
         for notice, ids in by_notice.items():
             await connection.execute(sql.CLOSE_NOTICES, ids, min(ids), max(ids), notice)
 
     # Receipts whose message is not in memory
 
-    async def find_by_segment(self, keys: Sequence[tuple[str, str]]) -> list[Message | None]:
+    async def find_by_segment(self, keys: Sequence[tuple[str, str]]) -> list[Located | None]:
         """Return the message behind each (upstream, upstream_message_id), None where there is none."""
 
-        async def find(connection: Connection, doubtful: bool) -> list[Message | None]:
+        async def find(connection: Connection, doubtful: bool) -> list[Located | None]:
             rows = await connection.fetch(
                 sql.FIND_BY_SEGMENT, [key[0] for key in keys], [key[1] for key in keys], list(range(len(keys)))
             )
-            found: list[Message | None] = [None] * len(keys)
+            found: list[Located | None] = [None] * len(keys)
             for row in rows:
                 message = message_of(row)
                 message.upstream, message.upstream_message_id = keys[row['place']]
-                found[row['place']] = message
+                found[row['place']] = Located(message, row['part'], row['parts'])
             return found
 
         return await self._connections['find'].run(find)
@@ -329,6 +378,7 @@ class Store:
             [entry.message.account for entry in entries],
             [entry.message.id for entry in entries],
             [min(entry.message.attempts, MOST_ATTEMPTS) for entry in entries],
+            [search_of(entry) for entry in entries],
         )
 
     async def fetch_waiting(
@@ -401,14 +451,17 @@ class Store:
         await self._connections['upkeep'].run(update)
 
     async def unfinished(self, above: int, up_to: int, limit: int) -> list[tuple[Message, bool]]:
-        """Return a page of what a restart must take up, in order of ids, each with whether an operator has taken it."""
+        """Return a page of what a restart must take up, in order of ids, each with whether an operator has taken
+        all of it.
+        """
 
         async def fetch(connection: Connection, doubtful: bool) -> list[tuple[Message, bool]]:
             rows = await connection.fetch(sql.UNFINISHED, above, up_to, limit)
             if not rows:
                 return []
             taken = await connection.fetch(
-                'select distinct message_id from segment where message_id between $1 and $2',
+                'select message_id from segment where message_id between $1 and $2'
+                ' group by message_id having count(distinct part) >= max(parts)',
                 rows[0]['id'],
                 rows[-1]['id'],
             )
@@ -417,9 +470,8 @@ class Store:
 
         return await self._connections['sweep'].run(fetch)
 
-    async def mark_repeated(self, messages: list[Message]) -> None:
-        """Commit that these may have reached the operator before."""
-        ids = [message.id for message in messages]
+    async def mark_repeated(self, ids: list[int]) -> None:
+        """Commit that these messages may have reached the operator before."""
 
         async def update(connection: Connection, doubtful: bool) -> None:
             await connection.execute(sql.MARK_REPEATED, ids, min(ids), max(ids))

@@ -10,9 +10,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
+import structlog
 import uvloop
 
 pytest_plugins = ['tests.wire_table', 'tests.product.plugin']
+
+# The usual traceback with every local value takes seconds to draw.
+structlog.configure(
+    processors=[
+        *structlog.get_config()['processors'][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

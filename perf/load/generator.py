@@ -7,6 +7,7 @@ here, or when nothing has come for the timeout of the settings.
 
 import asyncio
 import math
+import ssl
 import time
 
 from pdu import pdus
@@ -42,6 +43,7 @@ class Load:
         self.template = SubmitTemplate(settings)
         self.sessions: list[LoadSession] = []
         self._prefix = settings.destination_prefix.encode('ascii')
+        self._tls = ssl.create_default_context(cafile=settings.tls_ca) if settings.tls_ca else None
         self._total = settings.messages or math.inf
         self._running = False
         self._timer: asyncio.TimerHandle | None = None
@@ -122,7 +124,7 @@ class Load:
         )
         async with asyncio.timeout(settings.bind_timeout_s):
             _, session = await asyncio.get_running_loop().create_connection(
-                lambda: LoadSession(self, pdu), settings.host, settings.port
+                lambda: LoadSession(self, pdu), settings.host, settings.port, ssl=self._tls
             )
             try:
                 await session.bound

@@ -24,6 +24,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     password: Annotated[str, Meta(description='of every bind')] = 'secret'
     binds: Annotated[int, Meta(description='how many, each on a connection of its own')] = 10
     bind: Annotated[BindKind, Meta(description='what each bind is')] = BindKind.TRANSCEIVER
+    tls_ca: Annotated[str, Meta(description='file with the authority to trust; speaks TLS if it is set')] = ''
 
     window: Annotated[int, Meta(description='unanswered submit_sm a bind')] = 100
     messages: Annotated[int, Meta(description='how many to submit; 0 goes by duration_s alone')] = 10_000
@@ -34,6 +35,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     source: Annotated[str, Meta(description='source_addr, alphanumeric')] = 'MyBank'
     destination_prefix: Annotated[str, Meta(description='of destination_addr; nine digits of the number follow')] = '79'
     ucs2_percent: Annotated[int, Meta(description='share of texts in UCS-2; the others are in the GSM alphabet')] = 50
+    segments: Annotated[int, Meta(description='of each text; above 1 it is in UCS-2, in message_payload')] = 1
     registered_delivery: Annotated[int, Meta(description='of every message; 1 wants all receipts')] = 1
 
     bind_timeout_s: Annotated[float, Meta(description='for connecting and binding')] = 10

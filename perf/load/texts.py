@@ -1,15 +1,20 @@
 """Writes the submit_sm of each number: destination and head of the text are made of it, all else is a template.
 
+A text of several segments is in UCS-2 and comes in message_payload, so that it is the server's to split.
+
 A message costs one `%` format. Numbers go to 999,999,999, so every message has a destination of its own.
 """
 
 from pdu import pdus
 from pdu.alphabets import encode_gsm, encode_ucs2
 from pdu.codec import encode
+from pdu.tlvs import Tag
 from perf.load.settings import LoadSettings
 from perf.numbers import DIGITS, UCS2
 
 DESTINATION_DIGITS = 9
+SHORT_OCTETS = 254  # the most that short_message holds
+SEGMENT_CHARACTERS = 67  # of UCS-2
 
 _GSM_TEXT = ' is the number of your payment. Do not tell it to anybody, not even to your bank: {we never ask}'
 _UCS2_TEXT = ' — номер вашей операции. Никому его не говорите, даже нам.'
@@ -24,9 +29,13 @@ class SubmitTemplate:
     """Makes the submits of a load."""
 
     def __init__(self, settings: LoadSettings) -> None:
-        self._ucs2_percent = settings.ucs2_percent
+        self._ucs2_percent = 100 if settings.segments > 1 else settings.ucs2_percent
+        text = _UCS2_TEXT
+        if settings.segments > 1:
+            characters = settings.segments * SEGMENT_CHARACTERS - DIGITS
+            text = (_UCS2_TEXT * (characters // len(_UCS2_TEXT) + 1))[:characters]
         self._gsm_head, self._gsm = _make_format(settings, 0, DIGITS, encode_gsm(_GSM_TEXT))
-        self._ucs2_head, self._ucs2 = _make_format(settings, UCS2, 2 * DIGITS, encode_ucs2(_UCS2_TEXT))
+        self._ucs2_head, self._ucs2 = _make_format(settings, UCS2, 2 * DIGITS, encode_ucs2(text))
 
     def write(self, sequence_number: int, number: int) -> bytes:
         """The octets of the submit_sm for a number."""
@@ -39,6 +48,7 @@ class SubmitTemplate:
 
 def _make_format(settings: LoadSettings, data_coding: int, number_octets: int, text: bytes) -> tuple[bytes, bytes]:
     """The octets before the sequence_number, and a format of the rest: the destination's digits, the text's number."""
+    is_long = number_octets + len(text) > SHORT_OCTETS
     # Octets that occur nowhere else in the PDU hold the places.
     destination, number = b'\xfe' * DESTINATION_DIGITS, b'\xfd' * number_octets
     octets = encode(
@@ -50,7 +60,8 @@ def _make_format(settings: LoadSettings, data_coding: int, number_octets: int, t
             destination_addr=settings.destination_prefix.encode('ascii') + destination,
             registered_delivery=settings.registered_delivery,
             data_coding=data_coding,
-            short_message=number + text,
+            short_message=b'' if is_long else number + text,
+            tlvs=((int(Tag.MESSAGE_PAYLOAD), number + text),) if is_long else (),
         )
     )
     rest = octets[_BEFORE_SEQUENCE_NUMBER + 4 :].replace(b'%', b'%%')

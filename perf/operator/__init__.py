@@ -4,7 +4,8 @@
 `await stop()`. It keeps nothing on disk, and nothing of what it holds survives it.
 """
 
+from perf.operator.personalities import PERSONALITIES, Personality
 from perf.operator.settings import Counters, IdStyle, OperatorSettings
 from perf.operator.simulator import Operator
 
-__all__ = ['Counters', 'IdStyle', 'Operator', 'OperatorSettings']
+__all__ = ['PERSONALITIES', 'Counters', 'IdStyle', 'Operator', 'OperatorSettings', 'Personality']

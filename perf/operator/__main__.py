@@ -1,5 +1,7 @@
 """Runs a simulated operator until SIGTERM or SIGINT: `python -m perf.operator --port 2776`.
 
+`--personality NAME` makes it one of the quirky ones of `personalities`; further options go on from there.
+
 Prints what it listens on, a line a second, and at the end its counters as JSON. SIGUSR1 releases held receipts. Fails
 with a line on stderr when the port cannot be had.
 """
@@ -16,7 +18,7 @@ import msgspec
 import uvloop
 
 from perf.numbers import Tally
-from perf.operator import Operator, OperatorSettings
+from perf.operator import PERSONALITIES, Operator, OperatorSettings
 from perf.options import add_options, settings_from
 
 
@@ -72,6 +74,14 @@ def write_ledger(path: str, tally: Tally) -> None:
     Path(path).write_bytes(tally.seen)
 
 
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments; what they leave open is the personality's."""
+    name = parser.parse_args().personality
+    if name:
+        parser.set_defaults(**msgspec.structs.asdict(PERSONALITIES[name].operator))
+    return parser.parse_args()
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog='perf.operator', description='A simulated operator (SMSC).')
@@ -80,9 +90,10 @@ def main() -> None:
     parser.add_argument('--quiet', action='store_true', help='no line a second')
     parser.add_argument('--json', action='store_true', help='the line a second is JSON')
     parser.add_argument('--ledger-file', metavar='FILE', help='at the end: times seen, an octet by number of the text')
+    parser.add_argument('--personality', choices=PERSONALITIES, metavar='NAME', help=', '.join(PERSONALITIES))
     add_options(parser, OperatorSettings, frozenset({'ledger'}))
     try:
-        uvloop.run(serve(parser.parse_args()))
+        uvloop.run(serve(parse(parser)))
     except OSError as error:
         sys.exit(f'perf.operator: {error}')
 

@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING
 from pdu import pdus
 from pdu.codec import decoders, encode
 from pdu.command import RESPONSE, CommandId
+from pdu.segments import UDHI
 from pdu.status import CommandStatus
 from perf.numbers import DIGITS, number_of
-from perf.operator.behaviour import SILENT
+from perf.operator.behaviour import NACK, SILENT
 from perf.operator.mailbox import Mailbox, MoBody
+from perf.operator.settings import ReceiptPdu
 from perf.stream import PduStream, pack_header
 
 if TYPE_CHECKING:
     from perf.operator.simulator import Operator
 
 _SUBMIT = int(CommandId.SUBMIT_SM)
+_NACK = int(CommandId.GENERIC_NACK)
 _SUBMIT_RESP = int(CommandId.SUBMIT_SM_RESP)
 _DELIVER = int(CommandId.DELIVER_SM)
 _DELIVER_RESP = int(CommandId.DELIVER_SM_RESP)
+_DATA = int(CommandId.DATA_SM)
+_DELIVERED = (_DELIVER_RESP, int(CommandId.DATA_SM_RESP), int(CommandId.GENERIC_NACK))
 _BINDS = (CommandId.BIND_TRANSMITTER, CommandId.BIND_RECEIVER, CommandId.BIND_TRANSCEIVER)
 _TEMPORARY = frozenset(
     {
@@ -77,7 +82,7 @@ class Session(PduStream):
     ) -> None:
         if command_id == _SUBMIT:
             self._handle_submit(sequence_number, octets, start, end)
-        elif command_id == _DELIVER_RESP:
+        elif command_id in _DELIVERED:
             body = self._undelivered.pop(sequence_number, None)
             if body is not None:
                 self._handle_delivered(body, command_status)
@@ -110,19 +115,20 @@ class Session(PduStream):
         registered = find(0, find(0, rest + 3, end) + 1, end) + 1
         if octets[registered] & 3:
             counters.receipts_wanted += 1
-            receipt = behaviour.make_receipt(
-                number, octets[registered], octets[source:destination], octets[destination:rest]
-            )
-            if receipt is None:
+            if not behaviour.add_receipts(
+                self._receipts, number, octets[registered], octets[source:destination], octets[destination:rest]
+            ):
                 counters.receipts_dropped += 1
-            else:
-                self._receipts.append(receipt)
-        tally = operator.tally
-        if tally is not None:
+        tally, text = operator.tally, registered + 5
+        is_first = True
+        if octets[rest] & UDHI:  # of a concatenated message, the first segment has the number
+            text += 1 + octets[text]
+            is_first = octets[text - 1] == 1
+        if tally is not None and is_first:
             try:
                 if octets[registered + 4] < DIGITS:
                     raise ValueError
-                tally.count(number_of(octets, registered + 5, octets[registered + 2]))
+                tally.count(number_of(octets, text, octets[registered + 2]))
             except ValueError:
                 tally.unnumbered += 1
         every = operator.settings.disconnect_every
@@ -134,11 +140,17 @@ class Session(PduStream):
         if command_status == SILENT:
             counters.silent += 1
             return
-        if command_status == CommandStatus.ESME_RTHROTTLED:
+        settings = self.operator.settings
+        self.unanswered += 1
+        if command_status == NACK:
+            counters.nacked += 1
+            self._answers.append(pack_header(16, _NACK, CommandStatus.ESME_RINVCMDID, sequence_number))
+            return
+        if command_status == settings.throttle_status:
             counters.throttled += 1
         counters.refused += 1
-        self.unanswered += 1
-        self._answers.append(pack_header(16, _SUBMIT_RESP, command_status, sequence_number))
+        body = b'\0' if settings.error_body else b''
+        self._answers.append(pack_header(16 + len(body), _SUBMIT_RESP, command_status, sequence_number) + body)
 
     def _handle_delivered(self, body: bytes, command_status: int) -> None:
         operator = self.operator
@@ -246,7 +258,9 @@ class Session(PduStream):
         if self.mailbox is None or not self.writable or self.transport.is_closing():
             return
         undelivered, out, waiting = self._undelivered, self.out, self.mailbox.waiting
-        room = min(self.operator.settings.deliver_window - len(undelivered), len(waiting))
+        settings = self.operator.settings
+        receipt_in = _DATA if settings.receipt_in == ReceiptPdu.DATA_SM else _DELIVER
+        room = min(settings.deliver_window - len(undelivered), len(waiting))
         if room <= 0:
             return
         sequence_number = self.sequence_number
@@ -257,9 +271,11 @@ class Session(PduStream):
             body = take()
             sequence_number += 1
             undelivered[sequence_number] = body
-            out.append(pack_header(16 + len(body), _DELIVER, 0, sequence_number) + body)
+            command_id = receipt_in
             if type(body) is MoBody:
+                command_id = _DELIVER
                 mo += 1
+            out.append(pack_header(16 + len(body), command_id, 0, sequence_number) + body)
         self.sequence_number = sequence_number
         self.operator.counters.mo_sent += mo
         self.operator.counters.receipts_sent += room - mo

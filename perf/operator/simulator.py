@@ -5,6 +5,7 @@ every connection and forgets what was waiting. Memory grows with receipts that a
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 from pdu import pdus
@@ -14,6 +15,7 @@ from perf.numbers import Tally
 from perf.operator.behaviour import Behaviour, Credentials
 from perf.operator.delay import Delay
 from perf.operator.mailbox import Mailbox, MoBody
+from perf.operator.quirks import QuirkyBehaviour, QuirkySession
 from perf.operator.session import Session
 from perf.operator.settings import Counters, OperatorSettings
 
@@ -34,13 +36,17 @@ class Operator:
         self.settings = settings or OperatorSettings()
         self.counters = Counters()
         self.behaviour = Behaviour(self.settings)
+        if self.settings.is_quirky:
+            self.behaviour, self.session_type = QuirkyBehaviour(self.settings), QuirkySession
         self.credentials = Credentials(self.settings.system_id.encode(), self.settings.password.encode())
         self.tally = Tally(self.settings.ledger_limit) if self.settings.ledger else None
         self.sessions: set[Session] = set()
         self.responses: Delay[tuple[Session, list[bytes], list[bytes]]]
+        self.late: Delay[tuple[Session, list[bytes], list[bytes]]]
         self.retries: Delay[tuple[Mailbox | None, list[bytes]]]
         self._receipts: Delay[tuple[Mailbox, list[bytes]]]
         self._mailboxes: dict[bytes, Mailbox] = {}
+        self._mute_until: float | None = None
         self._held: list[tuple[Mailbox, list[bytes]]] = []
         self._holding = self.settings.hold_receipts
         self._server: asyncio.Server | None = None
@@ -53,10 +59,12 @@ class Operator:
         self.now = loop.time
         settings = self.settings
         self.responses = Delay(settings.response_delay_ms / 1000, lambda due: due[0].send(due[1], due[2]))
+        self.late = Delay(settings.late_ms / 1000, lambda due: due[0].send(due[1], due[2]))
         self.retries = Delay(settings.deliver_retry_s, lambda due: due[0].put(due[1]) if due[0] else None)
         self._receipts = Delay(settings.receipt_delay_ms / 1000, lambda due: due[0].put(due[1]))
         self.behaviour.refresh_dates()
-        self._server = await loop.create_server(lambda: self.session_type(self), host, port)
+        context = _tls_context(settings) if settings.tls_certificate else None
+        self._server = await loop.create_server(lambda: self.session_type(self), host, port, ssl=context)
         self._second = loop.call_later(1, self._handle_second)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -67,7 +75,7 @@ class Operator:
             return
         if self._second is not None:
             self._second.cancel()
-        for delay in (self.responses, self.retries, self._receipts):
+        for delay in (self.responses, self.late, self.retries, self._receipts):
             delay.clear()
         self._server.close()
         sessions = list(self.sessions)
@@ -118,6 +126,16 @@ class Operator:
         held = sum(len(bodies) for _, bodies in self._held)
         return held + sum(len(mailbox.waiting) for mailbox in self._mailboxes.values())
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether it hears and says nothing for now."""
+        return self._mute_until is not None and self.now() < self._mute_until
+
+    def mute(self) -> None:
+        """Hears and says nothing for `mute_s`, once in its life."""
+        if self._mute_until is None:
+            self._mute_until = self.now() + self.settings.mute_s
+
     def mailbox(self, system_id: bytes) -> Mailbox:
         """What waits for a system_id; only for one that has bound."""
         return self._mailboxes.setdefault(system_id, Mailbox())
@@ -140,3 +158,9 @@ class Operator:
         for session in list(self.sessions):
             session.handle_second(now, enquire)
         self._second = asyncio.get_running_loop().call_later(1, self._handle_second)
+
+
+def _tls_context(settings: OperatorSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return context

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import structlog
 
 from pdu.pdus import Pdu
+from smpp.aio.tls import reason_of
 from smpp.session import Session
 from smpp.states import State
 
@@ -36,6 +37,9 @@ class Owner(Protocol):
     def handle_expired(self, connection: 'Connection', contexts: list[Any]) -> None:
         """Requests that got no response in time; their slots are the owner's to release."""
 
+    def handle_late(self, connection: 'Connection', late: list[tuple[Any, Pdu]]) -> None:
+        """Responses that came after `handle_expired` had their contexts; no slots are held for them."""
+
     def handle_state(self, connection: 'Connection') -> None:
         """The session's state may have changed, or the connection can take requests again."""
 
@@ -56,7 +60,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reading_paused_by: set[str] = set()
         self._stuck_since = 0.0
-        self._pause_above = session.settings.pause_above
         self._unanswered_too_many = False
         self._drained: asyncio.Event | None = None
 
@@ -82,6 +85,8 @@ class Connection(asyncio.Protocol):
             received = session.receive(data, self.loop.time())
             if received.responses:
                 self.owner.handle_responses(self, received.responses)
+            if received.late:
+                self.owner.handle_late(self, received.late)
             if received.requests:
                 self.owner.handle_requests(self, received.requests)
             if session.state is not state:
@@ -111,7 +116,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         session = self.session
         if session.state is not State.CLOSED:
-            session.end('connection lost' if exc is None else f'connection lost: {exc}')
+            session.end('connection lost' if exc is None else f'connection lost: {reason_of(exc)}')
         self._transport = None
         try:
             self.owner.handle_closed(self, session.drop_outstanding())
@@ -131,7 +136,7 @@ class Connection(asyncio.Protocol):
         session = self.session
         if session.has_octets:
             transport.write(session.take_octets(self.loop.time()))
-        if self._pause_above and (session.unanswered > self._pause_above) is not self._unanswered_too_many:
+        if (session.unanswered > session.pause_above) is not self._unanswered_too_many:
             self._slow_down()
         if session.state is State.CLOSED:
             self._stuck_since = self.loop.time()

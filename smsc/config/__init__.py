@@ -6,6 +6,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -15,8 +16,12 @@ from smsc.config.convert import Converter, configuration
 from smsc.config.document import Reader
 from smsc.config.problems import ConfigurationError, Problem
 from smsc.config.schema import AccountConfig, Configuration, UpstreamConfig
+from smsc.tls import TLS_FILES
 
 __all__ = ['Configuration', 'ConfigurationError', 'Problem', 'diff', 'keep_fixed', 'load']
+
+
+P = TypeVar('P', bound=msgspec.Struct)
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
@@ -31,6 +36,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
     problems = [*reader.problems, *converter.problems]
     if made is None or any(problem.key in ('', 'include') for problem in problems):
         raise ConfigurationError(problems)  # parts are missing: what refers to them is no mistake
+    made = _with_paths(made, path.parent)
     checker = Checker(made, converter, problems)
     checker.check()
     problems += checker.problems
@@ -38,11 +44,24 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
         raise ConfigurationError(problems)
     return msgspec.structs.replace(
         made,
-        data=path.parent / made.data,
         accounts={name: _account(account) for name, account in made.accounts.items()},
         upstreams={name: _upstream(upstream) for name, upstream in made.upstreams.items()},
         not_in_effect=tuple(checker.notices),
     )
+
+
+def _with_paths(made: Configuration, folder: Path) -> Configuration:
+    """Let all paths of files count from a folder."""
+    smpp, upstreams = made.smpp, made.upstreams
+    if smpp.tls is not None:
+        smpp = msgspec.structs.replace(smpp, tls=_from(folder, smpp.tls, ('certificate', 'key', 'client_ca')))
+    upstreams = {name: _from(folder, upstream, TLS_FILES) for name, upstream in upstreams.items()}
+    return msgspec.structs.replace(made, data=folder / made.data, smpp=smpp, upstreams=upstreams)
+
+
+def _from(folder: Path, part: P, keys: tuple[str, ...]) -> P:
+    paths = {key: str(folder / getattr(part, key)) for key in keys if getattr(part, key) is not None}
+    return msgspec.structs.replace(part, **paths) if paths else part
 
 
 def _account(account: AccountConfig) -> AccountConfig:

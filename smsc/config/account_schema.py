@@ -23,7 +23,7 @@ class ReceiptsConfig(Part, frozen=True):
 
     message_id: Annotated[
         Literal['decimal', 'decimal20', 'hex', 'HEX', 'uuid'],
-        described('how message_ids are written to the ESME; `decimal20` is padded with zeros', wire='C2 E16 B2'),
+        described('how message_ids are written to the ESME; `decimal20` is padded with zeros', wire='C2 E16'),
     ] = 'decimal'
     pdu: Annotated[Literal['deliver_sm', 'data_sm'], described('what carries them', wire='E1')] = 'deliver_sm'
     dates: Annotated[Literal[10, 12], described('digits of their dates', wire='E16')] = 10
@@ -32,7 +32,6 @@ class ReceiptsConfig(Part, frozen=True):
         described(
             'their text, with {id} {sub} {dlvrd} {submit} {done} {stat} {err} {text}; none = as in SMPP 3.4 appendix B',
             wire='E16',
-            max_length=160,
         ),
     ] = None
     keep_h: Annotated[Hours, described('how long a receipt waits for the ESME, in hours')] = 72

@@ -7,6 +7,7 @@ import argon2
 import msgspec
 import re2
 
+from pdu.receipt_template import WIDTHS, Template, TemplateError
 from pdu.status import CommandStatus
 from routing.patterns import Pattern
 from smsc.config.convert import Converter, keys_of, later_of
@@ -23,12 +24,14 @@ from smsc.config.schema import (
     UpstreamConfig,
     WhenConfig,
 )
+from smsc.tls import TLS_FILES, TlsError, files_of, listener_context, upstream_context
 
 ACTIONS = ('failover', 'split', 'cheapest', 'reject', 'routes')
 WHOLE_PERCENT = 100
 LARGEST_RATIO = 10
 MAX_SYSTEM_ID = 15
 MAX_NAMES_SHOWN = 20
+MAX_DEFAULT_MESSAGE = 254
 
 
 class Checker:
@@ -43,6 +46,7 @@ class Checker:
         self.problems: list[Problem] = []
         self.notices: list[Notice] = []
         self._places = converter.places
+        self._good_files: set[tuple[object, ...]] = set()  # of TLS: hundreds of upstreams may share them
         self._broken = {_section(problem.key) for problem in found}
 
     def check(self) -> None:
@@ -65,8 +69,54 @@ class Checker:
     def _check_smpp(self) -> None:
         if not _is_plain(self.configuration.smpp.system_id):
             self._note('smpp.system_id', 'holds characters that are not ASCII', 'write letters and digits')
+        for name in ('too_many_binds', 'both_texts'):
+            self._check_status(f'smpp.{name}', getattr(self.configuration.smpp, name))
+        for number in self.configuration.smpp.default_messages:
+            if not (number.isdecimal() and 0 < int(number) <= MAX_DEFAULT_MESSAGE):
+                remedy = f'write a number from 1 to {MAX_DEFAULT_MESSAGE}'
+                self._note(f'smpp.default_messages.{number}', 'is no sm_default_msg_id', remedy)
         if self.configuration.http.listen == self.configuration.smpp.listen and self.configuration.http.listen.port:
             self._note('http.listen', 'is the address and port of smpp.listen too', 'give it a port of its own')
+        self._check_tls_port()
+
+    def _check_tls_port(self) -> None:
+        """The port with TLS is one of its own, and its files are there and fit."""
+        tls = self.configuration.smpp.tls
+        if tls is None:
+            return
+        for name in ('smpp', 'http'):
+            if getattr(self.configuration, name).listen == tls.listen and tls.listen.port:
+                message = f'is the address and port of {name}.listen too'
+                self._note('smpp.tls.listen', message, 'give it a port of its own')
+        try:
+            listener_context(tls)
+        except TlsError as error:
+            self._note(f'smpp.tls.{error.key}', error.message, error.remedy)
+
+    def _check_upstream_tls(self, key: str, upstream: UpstreamConfig) -> None:
+        """Keys of TLS say TLS, go together, and their files are there and fit."""
+        if not upstream.tls:
+            for name in (*TLS_FILES, 'tls_server_name'):
+                if getattr(upstream, name) is not None:
+                    self._note(f'{key}.{name}', 'has no effect without TLS', 'add `tls: true`, or take it out')
+            return
+        if upstream.simulated is not None:
+            self._note(f'{key}.tls', 'stands beside simulated, which speaks no TLS', 'keep one of them')
+        server_name = upstream.tls_server_name
+        if server_name is not None and not (server_name and _is_plain(server_name)):
+            self._note(f'{key}.tls_server_name', 'is no host name', 'write it as in the certificate')
+        if (upstream.tls_certificate is None) != (upstream.tls_key is None):
+            one, other = ('certificate', 'key') if upstream.tls_key is None else ('key', 'certificate')
+            self._note(f'{key}.tls_{one}', f'stands without tls_{other}', f'add `tls_{other}: ...`, or take it out')
+            return
+        alike = files_of(upstream)
+        if alike in self._good_files:
+            return
+        try:
+            upstream_context(upstream)
+            self._good_files.add(alike)
+        except TlsError as error:
+            self._note(f'{key}.{error.key}', error.message, error.remedy)
 
     def _check_account(self, key: str, account: AccountConfig) -> None:
         if account.password is None and account.password_hash is None:
@@ -75,12 +125,24 @@ class Checker:
             self._note(f'{key}.password', 'stands beside password_hash', 'keep one of them')
         if account.password_hash is not None and not _is_hash(account.password_hash):
             self._note(f'{key}.password_hash', 'is no argon2 hash', 'make one with argon2-cffi, or use `password`')
+        if account.password and len(account.password) > 8 and not self.configuration.smpp.long_passwords:
+            self._note(f'{key}.password', 'is longer than 8, which smpp.long_passwords rules out', 'shorten it')
         if not account.bind_types:
             self._note(f'{key}.bind_types', 'allows no bind', 'name transmitter, receiver or transceiver')
         system_id = account.system_id or account.name
         if len(system_id) > MAX_SYSTEM_ID or not _is_plain(system_id):
             remedy = f'add `system_id: ...` of up to {MAX_SYSTEM_ID} ASCII characters'
             self._note(f'{key}.system_id', f'`{system_id}` is no system_id', remedy)
+        if account.no_route != 'receipt':
+            self._check_status(f'{key}.no_route', account.no_route)
+        self._check_template(f'{key}.receipts.template', account.receipts.template)
+
+    def _check_template(self, key: str, template: str | None) -> None:
+        if template is not None:
+            try:
+                Template(template)
+            except TemplateError as error:
+                self._note(key, str(error), f'write ASCII text with {{{"}, {".join(WIDTHS)}}}')
 
     def _check_system_ids(self) -> None:
         owners: dict[str, str] = {}
@@ -93,6 +155,7 @@ class Checker:
     def _check_upstream(self, key: str, upstream: UpstreamConfig) -> None:
         if not upstream.host:
             self._note(key, 'has no host', 'add `host: ...`')
+        self._check_upstream_tls(key, upstream)
         for name in ('system_id', 'password', 'system_type'):
             if not _is_plain(getattr(upstream, name)):
                 self._note(f'{key}.{name}', 'holds characters that are not ASCII', 'write it as the operator gave it')

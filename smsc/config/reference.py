@@ -104,10 +104,10 @@ def _sections(cls: type[msgspec.Struct], key: str, meaning: str) -> Iterator[str
     below: list[tuple[type[msgspec.Struct], str, str]] = []
     for name, field in fields.items():
         hint = hints[name]
-        inner = _inner(hint, f'{key}.{name}' if key else name)
+        inner = inner_of(hint, f'{key}.{name}' if key else name)
         if inner is not None and inner[0] is not cls:
             below.append((*inner, meaning_of(hint)))
-        rows.append(f'| `{name}` | {_type(hint)} | {_default(field, inner is not None)} | {_meaning(hint)} |\n')
+        rows.append(f'| `{name}` | {type_of(hint)} | {default_of(field, inner is not None)} | {_meaning(hint)} |\n')
     title = f'## `{key}`' if key else '## The main file'
     text = f'{meaning[:1].upper()}{meaning[1:]}.\n\n' if meaning else ''
     yield f'{title}\n\n{text}| key | value | default | meaning |\n|---|---|---|---|\n{"".join(rows)}'
@@ -115,7 +115,7 @@ def _sections(cls: type[msgspec.Struct], key: str, meaning: str) -> Iterator[str
         yield from _sections(*part)
 
 
-def _inner(hint: Any, key: str) -> tuple[type[msgspec.Struct], str] | None:
+def inner_of(hint: Any, key: str) -> tuple[type[msgspec.Struct], str] | None:
     """Return the mapping below a key and how its keys are written, None for a plain value."""
     bare = bare_of(hint)
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct) and bare is not Listen:
@@ -144,16 +144,17 @@ _TYPES: dict[Any, str] = {
 }
 
 
-def _type(hint: Any) -> str:
+def type_of(hint: Any) -> str:
+    """Return what may be written for a key."""
     bare = bare_of(hint)
     if bare in _TYPES:
         return _TYPES[bare] + _bounds(hint)
     if get_origin(bare) is Literal:
         return ', '.join(f'`{member}`' for member in get_args(bare))
     if get_origin(bare) is dict:
-        return 'names, each with keys' if struct_inside(bare) else 'names, each with a number'
+        return 'names, each with keys' if struct_inside(bare) else f'names, each with a {type_of(get_args(bare)[1])}'
     if get_origin(bare) is tuple:
-        return 'list, each with keys' if struct_inside(bare) else f'list of: {_type(get_args(bare)[0])}'
+        return 'list, each with keys' if struct_inside(bare) else f'list of: {type_of(get_args(bare)[0])}'
     return 'keys'
 
 
@@ -181,10 +182,11 @@ def _metas(hint: Any) -> Iterator[Any]:
             yield from _metas(argument)
 
 
-def _default(field: msgspec.structs.FieldInfo, has_keys: bool) -> str:
+def default_of(field: msgspec.structs.FieldInfo, has_keys: bool) -> str:
+    """Return the default of a key, as it is shown."""
     if field.required:
         return 'required'
-    default = field.default
+    default = None if field.default is msgspec.NODEFAULT else field.default
     if default is None or default in ('', ()) or has_keys:
         return ''
     if isinstance(default, bool):

@@ -31,7 +31,7 @@ async def test_a_message_submitted_twice_is_a_repeat_in_the_ledger(start_operato
     assert (operator.tally.distinct(), operator.tally.repeats) == (60, 10)
 
 
-@pytest.mark.parametrize('style', IdStyle)
+@pytest.mark.parametrize('style', [style for style in IdStyle if style != IdStyle.HEX_UPPER])
 async def test_id_styles_differ_in_the_receipt_where_they_say_so(start_operator, run_load, style):
     _, port = await start_operator(id_style=style)
     result = await run_load(port)

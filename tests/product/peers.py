@@ -5,6 +5,7 @@ Each has a task that reads; `close` ends it.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -233,6 +234,7 @@ class Smsc:
         self.binds: list[pdus.Bind] = []
         self.given: list[bytes] = []
         self.bind_status = 0
+        self.tls: ssl.SSLContext | None = None
         self.script: Callable[[SubmitSm], Answer] = lambda pdu: self.next_id()
         self._server: asyncio.Server | None = None
 
@@ -243,7 +245,7 @@ class Smsc:
 
     async def start(self, port: int = 0) -> 'Smsc':
         """Listens on `port`, by default that of last time or any free one."""
-        self._server = await asyncio.start_server(self._serve, '127.0.0.1', port or self.port)
+        self._server = await asyncio.start_server(self._serve, '127.0.0.1', port or self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

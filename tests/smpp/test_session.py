@@ -16,13 +16,14 @@ from pdu.pdus import (
     EnquireLink,
     EnquireLinkResp,
     GenericNack,
+    Malformed,
     SubmitSm,
     SubmitSmResp,
     Unbind,
     UnbindResp,
 )
 from pdu.status import CommandStatus, PduError
-from pdu.tlvs import Tag, integer
+from pdu.tlvs import Tag
 from smpp.session import MAX_SEQUENCE_NUMBER, SessionSettings
 from smpp.states import Role, State
 from tests.smpp.pair import BINDS, START, Pair, pdus_of, sent_by, session_in
@@ -50,15 +51,6 @@ def test_a_bind_is_answered_in_its_own_response_and_both_sides_are_bound(state):
     response = pair.log[-1][1]
     assert response.command_id == BINDS[state].command_id | RESPONSE
     assert (response.sequence_number, response.command_status, response.system_id) == (1, 0, b'smsc')
-
-
-@pytest.mark.wire('B2')
-@pytest.mark.parametrize(('version', 'told'), [(0, None), (0x33, None), (0x34, 0x34), (0x50, 0x34)])
-def test_only_peers_of_3_4_and_later_are_told_our_version(version, told):
-    pair = Pair().bind(interface_version=version)
-    assert integer(pair.log[-1][1].tlvs, Tag.SC_INTERFACE_VERSION) == told
-    assert pair.smsc.session.peer_version == version
-    assert pair.esme.session.peer_version == (told or 0x33)
 
 
 @pytest.mark.wire('B4')
@@ -365,16 +357,59 @@ def test_a_generic_nack_fails_the_request_of_its_sequence_number():
     assert sent_by(pair.esme.session) == []
 
 
-def test_a_malformed_response_fails_its_request():
+@pytest.mark.parametrize('status', [CommandStatus.ESME_ROK, CommandStatus.ESME_RTHROTTLED])
+def test_a_malformed_response_says_what_its_status_says(status):
     pair = Pair().bind()
     pair.esme.request(SubmitSm(), 'mine')
     pair.exchange()
-    received = pair.esme.receive(raw(CommandId.SUBMIT_SM_RESP, 2, b'x' * 80), START)
+    octets = raw(CommandId.SUBMIT_SM_RESP, 2, b'x' * 80)
+    received = pair.esme.receive(octets[:8] + status.to_bytes(4, 'big') + octets[12:], START)
     ((context, pdu),) = received.responses
     assert context == 'mine'
-    assert pdu.command_id == CommandId.GENERIC_NACK
-    assert pdu.command_status != 0
+    assert isinstance(pdu, Malformed)
+    assert (pdu.received_command_id, pdu.command_status) == (CommandId.SUBMIT_SM_RESP, status)
+    assert pdu.error == CommandStatus.ESME_RINVMSGID
     assert sent_by(pair.esme.session) == []
+
+
+@pytest.mark.wire('A9')
+@pytest.mark.parametrize(
+    ('name', 'status'),
+    [
+        ('service_type', CommandStatus.ESME_RINVPARLEN),
+        ('source_addr', CommandStatus.ESME_RINVSRCADR),
+        ('destination_addr', CommandStatus.ESME_RINVDSTADR),
+    ],
+)
+def test_a_parameter_that_is_too_long_has_the_status_of_its_kind(name, status):
+    session = session_in(Role.SMSC, State.BOUND_TRX)
+    pdu = SubmitSm(9)
+    setattr(pdu, name, b'mark')
+    octets = encode(pdu).replace(b'mark', b'x' * 30)
+    session.receive(len(octets).to_bytes(4, 'big') + octets[4:], START)
+    assert shown(sent_by(session)) == [('SUBMIT_SM_RESP', 9, status)]
+    assert session.state is State.BOUND_TRX
+
+
+@pytest.mark.wire('A17')
+@pytest.mark.parametrize(('error_bodies', 'size'), [(False, 16), (True, 17)])
+def test_error_responses_have_an_empty_body_or_none_whoever_makes_them(error_bodies, size):
+    pair = Pair(smsc=SessionSettings(receive_window=2, error_bodies=error_bodies)).bind()
+    session = pair.smsc.session
+    session.receive(b''.join(encode(SubmitSm(number)) for number in (1, 2, 3)), START)
+    session.refuse(SubmitSm(1), CommandStatus.ESME_RSYSERR)
+    session.respond(SubmitSmResp(2, CommandStatus.ESME_RSUBMITFAIL))
+    session.receive(raw(CommandId.SUBMIT_SM, 4, b'x') + encode(BindReceiver(5)), START)
+    octets = session.take_octets(START)
+    assert [pdu.sequence_number for pdu in pdus_of(octets)] == [3, 1, 2, 4, 5]
+    assert len(octets) == 5 * size
+
+
+@pytest.mark.wire('A17')
+def test_responses_without_a_parameter_never_have_a_body():
+    session = session_in(Role.SMSC, State.OPEN, SessionSettings(error_bodies=True))
+    session.receive(encode(Unbind(3)) + raw(CommandId.BROADCAST_SM), START)
+    assert len(session.take_octets(START)) == 2 * 16
 
 
 @pytest.mark.wire('A15', 'A16')

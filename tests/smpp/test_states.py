@@ -17,6 +17,7 @@ MESSAGES = [
     command_id for command_id in REQUESTS if command_id not in BINDINGS | {CommandId.UNBIND, CommandId.ENQUIRE_LINK}
 ]
 EXPECTED = {
+    (Role.SMSC, State.OPEN): 'outbind',
     (Role.SMSC, State.BOUND_TX): 'submit_sm submit_multi data_sm query_sm cancel_sm replace_sm',
     (Role.SMSC, State.BOUND_TRX): 'submit_sm submit_multi data_sm query_sm cancel_sm replace_sm',
     (Role.SMSC, State.BOUND_RX): 'data_sm',

@@ -98,7 +98,7 @@ def test_a_bind_without_answer_ends():
 
 
 @pytest.mark.wire('F8')
-def test_requests_without_response_come_back_and_a_late_response_is_dropped():
+def test_requests_without_response_come_back_and_late_responses_are_known_once():
     session = session_in(Role.ESME, State.BOUND_TRX, SessionSettings(response_timeout_s=10, enquire_link_s=0))
     session.window.reserve(2)
     session.request(SubmitSm(), 'first')
@@ -107,11 +107,37 @@ def test_requests_without_response_come_back_and_a_late_response_is_dropped():
     session.take_octets(START + 5)
     assert session.handle_timer(START + 9) == []
     assert session.handle_timer(START + 10 + SPAN_S) == ['first']
-    assert session.receive(encode(SubmitSmResp(2, 0, b'late')), START + 12).responses == []
-    assert session.unmatched_responses == 1
+    late = session.receive(encode(SubmitSmResp(2, 0, b'late')) * 2, START + 12)
+    assert late.responses == []
+    assert late.late == [('first', SubmitSmResp(2, 0, b'late'))]
+    assert (session.late, session.unmatched_responses) == (1, 1)
     assert session.handle_timer(START + 15 + SPAN_S) == ['second']
     assert session.state is State.BOUND_TRX
     assert session.window.reserved == 2
+
+
+@pytest.mark.wire('F8')
+@pytest.mark.parametrize('octets', [encode(GenericNack(2, 8)), encode(SubmitSmResp(2, 8)), b'broken'])
+def test_a_late_refusal_is_given_out_too(octets):
+    session = session_in(Role.ESME, State.BOUND_TRX, SessionSettings(response_timeout_s=10, enquire_link_s=0))
+    session.request(SubmitSm(), 'mine')
+    session.take_octets(START)
+    session.handle_timer(START + 10 + SPAN_S)
+    if octets == b'broken':
+        octets = encode(SubmitSmResp(2, 8, b'id'))[:-1]
+        octets = len(octets).to_bytes(4, 'big') + octets[4:]
+    assert [(context, pdu.command_status) for context, pdu in session.receive(octets, START + 12).late] == [('mine', 8)]
+
+
+@pytest.mark.wire('F8')
+def test_the_requests_that_expired_are_forgotten_with_the_connection():
+    session = session_in(Role.ESME, State.BOUND_TRX, SessionSettings(response_timeout_s=10, enquire_link_s=0))
+    session.request(SubmitSm(), 'mine')
+    session.take_octets(START)
+    session.handle_timer(START + 10 + SPAN_S)
+    session.end('connection lost')
+    assert session.drop_outstanding() == []
+    assert session.window.late == {}
 
 
 @pytest.mark.wire('B17')

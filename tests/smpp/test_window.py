@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smpp.session import MAX_SEQUENCE_NUMBER
-from smpp.window import SPAN_S, Window
+from smpp.window import LATE_BOUND, SPAN_S, Window
 
 START = 1000.0
 TIMEOUT_S = 60.0
@@ -130,3 +130,14 @@ def test_nothing_expires_early_twice_or_never(steps, number):
         assert all(now - sent_at[pending] < 7 + 2 * SPAN_S for pending in window.pending)
     ended += window.expire(now + 100)
     assert sorted(ended) == sorted(sent_at)
+
+
+@pytest.mark.wire('F8')
+def test_what_expired_is_known_for_a_while_and_then_forgotten_the_oldest_first():
+    window = Window(3 * LATE_BOUND)
+    numbers = range(1, LATE_BOUND + 101)
+    send(window, numbers, START)
+    assert len(window.expire(START + TIMEOUT_S + SPAN_S)) == len(numbers)
+    assert list(window.late.values()) == contexts(numbers[100:])
+    window.drop_all()
+    assert window.late == {}

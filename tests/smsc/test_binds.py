@@ -1,6 +1,7 @@
 """Who may bind, and that those who may not cost little: hashes are bounded, shared and dropped when nobody waits."""
 
 import asyncio
+import hmac
 from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from pdu.pdus import BindTransceiver
 from pdu.status import CommandStatus
 from smsc.binds import CONCURRENT_HASHES, SHARING_BOUND, WAITING_BOUND, WAITING_BOUND_OF_ADDRESS, Authenticator
-from smsc.config.schema import AccountConfig
+from smsc.config.schema import AccountConfig, SmppConfig
 from tests.product.waiting import TIMEOUT_S
 
 PASSWORD = b'Zq7-esme'
@@ -22,6 +23,8 @@ ROK = CommandStatus.ESME_ROK
 REFUSED = CommandStatus.ESME_RBINDFAIL
 WRONG = CommandStatus.ESME_RINVPASWD
 HERE = '192.0.2.1'
+THERE = '198.51.100.1'
+START = 1000.0
 
 
 def config(**changes: Any) -> AccountConfig:
@@ -33,7 +36,13 @@ class Bench:
     """An authenticator of one account, whose threads are all taken until `go`; then the real hashes are verified."""
 
     def __init__(self) -> None:
-        self.core = SimpleNamespace(loop=asyncio.get_running_loop(), draining=False)
+        self.now = START
+        running = asyncio.get_running_loop()
+        loop = SimpleNamespace(
+            time=lambda: self.now, create_future=running.create_future, run_in_executor=running.run_in_executor
+        )
+        configuration = SimpleNamespace(smpp=SmppConfig(failed_binds_per_s=0))
+        self.core = SimpleNamespace(loop=loop, draining=False, configuration=configuration)
         self.authenticator = Authenticator(self.core)  # type: ignore[arg-type]
         self.account = SimpleNamespace(config=config(), sessions=set())
         self.hashed: list[bytes] = []
@@ -44,6 +53,9 @@ class Bench:
     def _note(self, password_hash, password):
         self.hashed.append(password)
         return self._verify(password_hash, password)
+
+    def smpp(self, **changes):
+        self.core.configuration.smpp = SmppConfig(**{'failed_binds_per_s': 0} | changes)
 
     def configure(self, changed):
         self.account.config = changed
@@ -58,8 +70,8 @@ class Bench:
         for _ in range(CONCURRENT_HASHES):
             self.authenticator._threads.release()
 
-    async def check(self, password=PASSWORD, address=HERE, wanted=lambda: True):
-        bind = BindTransceiver(1, system_id=b'bank', password=password)
+    async def check(self, password=PASSWORD, address=HERE, wanted=lambda: True, system_id=b'bank'):
+        bind = BindTransceiver(1, system_id=system_id, password=password)
         async with asyncio.timeout(TIMEOUT_S):
             account, status = await self.authenticator.check(bind, address, wanted)
         assert (account is self.account) is (status == ROK)
@@ -75,7 +87,9 @@ class Bench:
 
 @pytest.fixture
 async def bench():
-    return Bench()
+    made = Bench()
+    yield made
+    made.authenticator.close()
 
 
 async def test_a_password_is_hashed_once_and_a_reload_forgets_nothing(bench):
@@ -161,3 +175,125 @@ async def test_a_reload_while_the_password_is_checked_holds_for_the_bind(bench, 
 async def test_an_ipv4_address_on_an_ipv6_port_is_the_address_it_is(bench, address, status):
     bench.configure(config(allow_from=(ip_network('192.0.2.0/24'),)))
     assert await bench.check(address=address) == status
+
+
+# Refused binds of an address
+
+
+@pytest.mark.wire('B22')
+async def test_beyond_the_rate_of_refusals_no_hash_is_looked_at_for_an_address(bench):
+    bench.smpp(failed_binds_per_s=3)
+    for n in range(20):
+        await bench.check(b'wrong%d' % n)
+    assert len(bench.hashed) == 3
+    assert await bench.check() == REFUSED
+    assert await bench.check(address=THERE) == ROK
+    assert bench.hashed[3:] == [PASSWORD]
+
+
+@pytest.mark.wire('B22')
+async def test_a_password_that_was_good_before_binds_from_a_flooding_address(bench):
+    bench.smpp(failed_binds_per_s=3)
+    assert await bench.check() == ROK
+    for n in range(20):
+        await bench.check(b'wrong%d' % n)
+    assert await bench.check() == ROK
+    bench.configure(config(password_hash=None, password='plain'))
+    assert await bench.check(b'plain') == ROK
+
+
+@pytest.mark.wire('B22')
+async def test_an_address_that_floods_no_more_is_looked_at_again(bench):
+    bench.smpp(failed_binds_per_s=3)
+    for n in range(20):
+        await bench.check(b'wrong%d' % n)
+    bench.now += 1
+    assert await bench.check() == ROK
+
+
+@pytest.mark.wire('B22')
+async def test_sessions_that_do_not_wait_for_the_answer_are_counted_all_the_same(bench):
+    bench.smpp(failed_binds_per_s=3)
+    for n in range(20):
+        await bench.check(b'wrong%d' % n, wanted=lambda: False)
+    assert await bench.check() == REFUSED
+    assert bench.authenticator.refused == 21
+
+
+@pytest.mark.wire('B22')
+async def test_hashes_under_way_count_as_refusals_to_come(bench):
+    bench.smpp(failed_binds_per_s=3)
+    await bench.hold()
+    tasks = await bench.begin(*(bench.check(b'wrong%d' % n) for n in range(3)))
+    assert await bench.check() == REFUSED
+    bench.go()
+    assert await asyncio.gather(*tasks) == [WRONG] * 3
+
+
+@pytest.mark.wire('B22')
+async def test_after_many_refusals_hashes_of_an_address_are_looked_at_one_by_one(bench):
+    bench.smpp(failed_binds_per_s=8)
+    for n in range(5):
+        await bench.check(b'wrong%d' % n)
+    await bench.hold()
+    tasks = await bench.begin(bench.check())
+    assert await bench.check(b'wrong too') == REFUSED
+    tasks += await bench.begin(bench.check(b'not here', address=THERE))
+    bench.go()
+    assert await asyncio.gather(*tasks) == [ROK, WRONG]
+
+
+async def test_a_flood_is_logged_once_a_second(bench, capfd):
+    bench.smpp(failed_binds_per_s=3)
+    for n in range(100):
+        await bench.check(b'wrong%d' % n)
+    out, err = capfd.readouterr()
+    assert (out + err).count('bind.refused') == 3
+    assert (out + err).count('bind.flood') == 1
+
+
+async def test_a_system_id_cannot_write_lines_of_the_log(bench, capfd):
+    await bench.check(system_id=b'x\n\x1b[2Jbind.ok')
+    out, err = capfd.readouterr()
+    assert r'x\n\x1b[2Jbind.ok' in out + err
+
+
+@pytest.mark.wire('B24')
+@pytest.mark.parametrize(('long_passwords', 'status'), [(True, ROK), (False, WRONG)])
+async def test_a_password_of_more_than_8_characters_is_taken_where_that_is_configured(bench, long_passwords, status):
+    bench.smpp(long_passwords=long_passwords)
+    for password in (b'123456789', b'p' * 64):
+        bench.configure(config(password_hash=None, password=password.decode()))
+        assert await bench.check(password) == status
+    bench.configure(config(password_hash=None, password='12345678'))
+    assert await bench.check(b'12345678') == ROK
+
+
+@pytest.mark.wire('B4')
+@pytest.mark.parametrize(
+    ('bind_errors', 'answers'),
+    [('exact', [WRONG, CommandStatus.ESME_RINVSYSID, REFUSED]), ('same', [REFUSED] * 3)],
+)
+async def test_what_was_wrong_is_told_or_not(bench, bind_errors, answers):
+    bench.smpp(bind_errors=bind_errors)
+    statuses = [await bench.check(b'wrong'), await bench.check(system_id=b'nobody')]
+    bench.configure(config(enabled=False))
+    statuses.append(await bench.check())
+    assert [bench.authenticator.answer(status) for status in statuses] == answers
+
+
+@pytest.mark.wire('B23')
+async def test_octets_from_outside_are_compared_in_constant_time_as_digests_of_one_size(bench, monkeypatch):
+    compared: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
+
+    def note(one, other):
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, 'compare_digest', note)
+    bench.configure(config(password_hash=None, password='plain'))
+    assert await bench.check(b'plain') == ROK
+    assert await bench.check(b'p' * 60) == WRONG
+    assert await bench.check(b'plain', system_id=b'nobody') == CommandStatus.ESME_RINVSYSID
+    assert compared == [(32, 32)] * 3

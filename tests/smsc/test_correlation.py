@@ -3,6 +3,7 @@
 import pytest
 
 from pdu import pdus
+from pdu.codec import HEADER
 from pdu.tlvs import Tag, make
 from tests.product.peers import operator_receipt, submit
 from tests.product.running import everywhere_bound, upstream
@@ -134,12 +135,53 @@ async def test_an_id_that_is_used_again_means_the_latest_message(product, start_
     await found.settle(DELIVERED=1, UNDELIVERABLE=1)
 
 
+@pytest.mark.wire('F15', 'F17')
+async def test_an_orphan_ends_no_message_that_gets_its_id_later(monkeypatch, product, start_smsc, bind):
+    monkeypatch.setattr('smsc.receipts.CLOCK_STEP_MS', 0)
+    found, smsc, esme = await one(product, start_smsc, bind)
+    assert await smsc.deliver_receipt(b'42', 'UNDELIV') == 0
+    await until_async(lambda: parked(found))
+    smsc.script = lambda pdu: b'42'
+    message_id = await esme.submit()
+    await until_async(lambda: parked(found, 0))
+    await smsc.deliver_receipt(b'42')
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
+    await found.settle(DELIVERED=1)
+
+
+async def parked(found, count: int = 1) -> bool:
+    """Whether the store holds so many receipts without a message."""
+    return len(await found.node.core.store.take_parked(0, 10)) == count
+
+
+@pytest.mark.wire('E17')
+@pytest.mark.parametrize('message_id', [b'', b'x' * 70])
+async def test_a_message_taken_under_no_id_that_a_receipt_could_name_ends_unknown(
+    product, start_smsc, bind, message_id
+):
+    found, smsc, esme = await one(product, start_smsc, bind)
+    smsc.respond = lambda peer, pdu, answer: peer.send_octets(
+        pdus_head(17 + len(message_id), pdu.sequence_number) + message_id + b'\0'
+    )
+    ids = await esme.submit_all([submit(), submit(), submit(registered_delivery=0)])
+    receipts = await esme.receipts(2)
+    assert {(receipt.id.decode(), receipt.raw_state) for receipt in receipts} == {(one, b'UNKNOWN') for one in ids[:2]}
+    last = {'UNKNOWN': 1} if message_id else {'ACCEPTED': 1}
+    await found.settle(**{'UNKNOWN': 2} | {name: count + 2 * (name == 'UNKNOWN') for name, count in last.items()})
+
+
+def pdus_head(command_length: int, sequence_number: int) -> bytes:
+    """The header of a submit_sm_resp with ESME_ROK."""
+    return HEADER.pack(command_length, pdus.SubmitSmResp.command_id, 0, sequence_number)
+
+
 async def test_receipts_find_messages_that_memory_has_let_go(product, start_smsc, bind):
     found, smsc, esme = await one(product, start_smsc, bind, queues={'cache': 100})
     ids = await esme.submit_all(submit() for _ in range(500))
     await smsc.submitted(500)
-    await until(lambda: len(found.node.core.upstreams['mts'].sent) == 100)
-    assert len(found.node.core.live) <= 100
+    core = found.node.core
+    await until(lambda: len(core.upstreams['mts'].sent) == 100 and len(core.live) <= 100)
     peer = smsc.receiving[-1]
     numbers = peer.number(*map(operator_receipt, smsc.given))
     for number in numbers:

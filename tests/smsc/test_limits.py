@@ -1,10 +1,12 @@
 """Rates: a whole burst at once, no more, and the configured rate in the long run."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc.limits import Rate
+from smsc.limits import AdaptiveRate, Rate
 
 START = 1000.0
 
@@ -62,3 +64,67 @@ def test_no_second_holds_more_than_rate_and_burst(steps):
         taken.append((now, rate.take(wanted, now)))
     for since, _ in taken:
         assert sum(count for at, count in taken if since <= at < since + 1) <= 22
+
+
+def pass_for(rate, seconds, start, demand_per_s=1000):
+    """What passes a rate while more is wanted, asked a hundred times a second."""
+    steps = int(seconds * 100)
+    return sum(rate.take(demand_per_s // 100, start + (step + 1) / 100) for step in range(steps))
+
+
+@pytest.mark.wire('F5')
+@pytest.mark.parametrize('configured', [0, 500])
+def test_throttling_lowers_the_rate_below_what_was_accepted_and_time_restores_it(configured):
+    rate = AdaptiveRate(configured, START)
+    offered = pass_for(rate, 1, START, 400)
+    rate.lower(offered - 200, START + 1)
+    assert rate.is_lowered
+    assert pass_for(rate, 1, START + 1) == pytest.approx(140, abs=5)
+    after = [pass_for(rate, 1, START + second) for second in range(2, 20)]
+    assert after == sorted(after)
+    assert all(later <= earlier * 1.3 + 5 for earlier, later in pairwise(after) if earlier < 450)
+    assert not rate.is_lowered
+    assert after[-1] == pytest.approx(configured or 1000, rel=0.05)
+
+
+@pytest.mark.wire('F5')
+def test_the_refusals_of_one_burst_lower_the_rate_once():
+    rate = AdaptiveRate(100, START)
+    pass_for(rate, 1, START)
+    for number in range(20):
+        rate.lower(1, START + 1 + number / 100)
+    assert rate.rate_per_s == pytest.approx(70, rel=0.05)
+    rate.lower(1, START + 2)
+    assert rate.rate_per_s < 50
+
+
+@pytest.mark.wire('F5')
+def test_a_peer_that_refuses_everything_still_gets_one_a_second():
+    rate = AdaptiveRate(100, START)
+    for second in range(20):
+        rate.lower(100, START + second)
+    assert rate.rate_per_s == 1
+    assert pass_for(rate, 3, START + 19.1) >= 2
+
+
+@pytest.mark.wire('F24')
+def test_congestion_lowers_at_80_and_stops_at_100():
+    rate = AdaptiveRate(100, START)
+    pass_for(rate, 1, START)
+    rate.heed(79, START + 1)
+    assert not rate.is_lowered
+    rate.heed(80, START + 1)
+    assert rate.is_lowered
+    rate.heed(100, START + 1.1)
+    assert rate.take(10, START + 2) == 0
+    assert rate.take(10, START + 2.2) > 0
+
+
+def test_another_configured_rate_holds_at_once_and_the_same_one_leaves_it_lowered():
+    rate = AdaptiveRate(100, START)
+    rate.lower(50, START + 1)
+    lowered = rate.rate_per_s
+    rate.configure(100)
+    assert rate.rate_per_s == lowered
+    rate.configure(30)
+    assert (rate.rate_per_s, rate.is_lowered) == (30, False)

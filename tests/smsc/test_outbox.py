@@ -103,6 +103,19 @@ def test_an_outbox_nobody_reads_keeps_everything_on_disk():
     assert bench.take_all() == ids
 
 
+def test_a_message_is_found_in_memory_and_withdrawn_from_its_lane():
+    bench = Bench(capacity=100)
+    first, high, second, third = bench.put(0, 2, 0, 0)
+    (found,) = bench.outbox.find(lambda message: message.id == second)
+    assert bench.outbox.withdraw(found)
+    assert not bench.outbox.withdraw(found)
+    assert bench.outbox.find(lambda message: message.id == second) == []
+    assert bench.outbox.in_memory == 3
+    assert bench.take(2) == [high, first]
+    bench.outbox.put_back([found])
+    assert bench.take() == [second, third]
+
+
 def test_going_offline_forgets_what_is_on_disk_and_returns_the_rest():
     bench = Bench(capacity=3)
     ids = bench.put(*[0] * 5)
@@ -267,6 +280,18 @@ class NothingLost(RuleBasedStateMachine):
         for message in self.in_flight[:1]:
             self.bench.outbox.defer(message, self.bench.now_ms + wait_ms)
         del self.in_flight[:1]
+
+    @rule(back=st.booleans(), last=st.booleans())
+    def withdraw(self, back, last):
+        outbox = self.bench.outbox
+        for message in outbox.find(lambda message: message.id in self.known)[-1 if last else 0 :][:1]:
+            assert outbox.withdraw(message)
+            assert not outbox.withdraw(message)
+            if back:
+                outbox.put_back([message])
+            else:
+                self.bench.leave([message])
+                self.left.add(message.id)
 
     @rule()
     def go_offline(self):

@@ -175,7 +175,7 @@ async def test_an_esme_that_submits_without_reading_does_not_stop_the_server(run
     product, smsc = running
     deaf, other = await bind(product), await bind(product)
     deaf.writer.transport.pause_reading()
-    requests = [submit(b'x' * 200) for _ in range(900)]
+    requests = [submit(b'x' * 140) for _ in range(900)]
     deaf.number(*requests)
     await smsc.submitted(900)
     assert await other.submit()
@@ -184,6 +184,7 @@ async def test_an_esme_that_submits_without_reading_does_not_stop_the_server(run
     assert {answer.command_status for answer in answers} == {0}
 
 
+@pytest.mark.wire('E9')
 async def test_receipts_older_than_the_account_keeps_them_are_given_up(monkeypatch, product, start_smsc, bind):
     monkeypatch.setattr('smsc.upkeep.SWEEP_S', 0.1)
     smsc = await start_smsc()

@@ -54,8 +54,11 @@ async def test_user_data_reaches_the_operator_octet_for_octet(running, text):
 
 
 @pytest.mark.wire('C14')
-async def test_a_long_message_payload_passes_through(running):
-    _product, smsc, esme = running
+async def test_a_long_message_payload_passes_through(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(upstreams={'mts': upstream(smsc.port, long_messages='payload')})
+    await everywhere_bound(smsc)
+    esme = await bind(found)
     payload = bytes(range(256)) * 250
     await esme.submit(short_message=b'', tlvs=((Tag.MESSAGE_PAYLOAD, payload),), data_coding=4)
     (sent,) = await smsc.submitted(1)
@@ -93,7 +96,7 @@ async def test_a_receipt_comes_exactly_when_it_was_asked_for(product, start_smsc
     smsc = await start_smsc()
     found = await product(upstreams={'mts': upstream(smsc.port, registered_delivery='always')})
     await everywhere_bound(smsc)
-    esme = await bind(found)
+    esme = await bind(found, interface_version=0x50)  # below, 3 is no request for successes only
     await esme.submit(registered_delivery=asked)
     (sent,) = await smsc.submitted(1)
     assert sent.registered_delivery & 3 == 1  # the outcome is always to be known

@@ -14,6 +14,7 @@ from smsc.shelf import DiskShelf
 from storage.rows import Outcome
 from storage.store import Store
 from tests.domain.messages import HOUR_MS, NOW_MS, mt_message
+from tests.product.waiting import until
 
 
 class HeldStore(Store):
@@ -380,3 +381,65 @@ async def test_a_receipt_before_its_submit_is_committed_keeps_its_place_in_memor
     assert not sent.stored_wait  # whoever hears of the commit later must not take its row for the receipt's
     assert bench.shelf.loaded == {message.id}
     assert bench.account.in_memory == 1
+
+
+# What is done alone
+
+
+async def test_work_is_done_alone_after_what_waits_for_the_disk_and_in_turn_with_reading(bench):
+    bench.upstream.go_online()
+    messages = await bench.accept(15)
+    for message in messages:
+        bench.upstream.put(message)
+
+    async def look():
+        rows = await bench.store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 100)
+        return len(rows), bench.upstream.in_memory
+
+    assert await asyncio.gather(*(bench.shelf.alone(look) for _ in range(3))) == [(5, 10)] * 3
+
+    async def take():
+        return len(bench.upstream.take(10)), bench.upstream.in_memory
+
+    assert await asyncio.gather(*map(bench.shelf.alone, (take, look, look))) == [(10, 0), (5, 5), (5, 5)]
+
+
+async def test_an_error_in_work_done_alone_goes_to_whoever_gave_it(bench):
+    async def fail():
+        raise LookupError('for you')
+
+    with pytest.raises(LookupError, match='for you'):
+        await bench.shelf.alone(fail)
+    (message,) = await bench.accept(1)
+    bench.upstream.put(message)
+    await bench.shelf.drain()
+    assert bench.live == {}
+
+
+async def test_work_nobody_waits_for_any_more_is_not_begun(bench):
+    done = []
+    held = asyncio.Event()
+
+    async def hold():
+        await held.wait()
+        return bench.shelf.still_wanted
+
+    async def work():
+        done.append(1)
+
+    holding, abandoned = (asyncio.create_task(bench.shelf.alone(of)) for of in (hold, work))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    held.set()
+    assert await holding
+    await bench.shelf.drain()
+    assert done == []
+
+
+async def test_work_that_was_not_begun_is_called_off_when_the_shelf_stops(bench):
+    never = asyncio.Event()
+    waiting = [asyncio.create_task(bench.shelf.alone(never.wait)) for _ in range(2)]
+    await until(lambda: len(bench.shelf._jobs) == 1)
+    await bench.shelf.stop()
+    await asyncio.wait(waiting)
+    assert all(task.cancelled() for task in waiting)

@@ -3,8 +3,9 @@
 import pytest
 
 from pdu.pdus import SubmitSm
+from pdu.segments import UDHI
 from pdu.tlvs import Tag
-from smsc.text import UDHI, payload_of, text_of
+from smsc.text import payload_of, text_of
 
 HEADER = b'\x05\x00\x03\x07\x02\x01'
 
@@ -30,6 +31,21 @@ def test_data_coding_says_what_the_octets_mean(octets, data_coding, alphabet, te
 
 def test_a_user_data_header_is_no_text():
     assert text_of(SubmitSm(esm_class=UDHI, short_message=HEADER + b'hello'), 'gsm') == 'hello'
+
+
+@pytest.mark.wire('D14')
+@pytest.mark.parametrize(
+    ('header', 'body', 'data_coding', 'text'),
+    [
+        (b'\x03\x24\x01\x01', b'\x1b\x73', 0, 'ş'),
+        (b'\x08\x00\x03\x2a\x02\x01\x25\x01\x06', b'\x42\x2f', 0, 'मन'),
+        (b'\x03\x24\x01\x01', b'\x01\x5f', 8, 'ş'),
+        (b'\x03\x24\x01\xff', b'\x1b\x65', 0, '€'),
+    ],
+)
+def test_the_header_names_the_shift_tables_that_a_text_is_read_with(header, body, data_coding, text):
+    pdu = SubmitSm(esm_class=UDHI, short_message=header + body, data_coding=data_coding)
+    assert text_of(pdu, 'gsm') == text
 
 
 @pytest.mark.wire('A10', 'C17')

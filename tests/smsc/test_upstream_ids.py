@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc.upstream_ids import canonical
+from smsc.upstream_ids import IdForms, Reading, canonical, same_number
 
 pytestmark = pytest.mark.wire('F13')
 UUID = b'550e8400-e29b-41d4-a716-446655440000'
@@ -62,3 +62,85 @@ def test_an_id_that_is_not_of_its_form_is_compared_as_text(form):
 @given(st.binary(max_size=70), st.sampled_from([None, 'decimal', 'hex']))
 def test_no_id_can_fail_and_none_has_a_nul_which_the_store_would_refuse(octets, form):
     assert '\0' not in canonical(form)(octets)
+
+
+def receipts(forms, *pairs):
+    """Lets receipts teach: pairs of the id in a response and in its receipt; returns which were found, and how."""
+    how = []
+    for response, receipt in pairs:
+        known, asked = forms.canonical_response(response), forms.canonical_receipt(receipt)
+        others = {other.upstream_message_id: other.reading for other in forms.other_readings(asked)}
+        if asked == known:
+            how.append('as it is')
+        elif known in others:
+            how.append('learned' if forms.note(others[known]) else 'other')
+        else:
+            how.append('not')
+    return how
+
+
+HEX_RECEIPTS = [(b'%d' % number, b'%X' % number) for number in range(0xABC000, 0xABC006)]
+DECIMAL_RECEIPTS = [(b'%x' % number, b'%d' % number) for number in range(0xABC000, 0xABC006)]
+
+
+@pytest.mark.parametrize(
+    ('pairs', 'reading'), [(HEX_RECEIPTS, Reading.HEX), (DECIMAL_RECEIPTS, Reading.DECIMAL)], ids=['hex', 'decimal']
+)
+def test_three_receipts_teach_the_form_of_all_that_follow(pairs, reading):
+    forms = IdForms()
+    assert receipts(forms, *pairs) == ['other', 'other', 'learned', 'as it is', 'as it is', 'as it is']
+    assert forms.learned == reading
+
+
+@pytest.mark.parametrize(('response', 'receipt'), [('decimal', None), (None, 'hex')])
+def test_one_form_that_is_stated_helps_to_learn_the_other(response, receipt):
+    how = receipts(IdForms(response, receipt), *HEX_RECEIPTS)
+    assert how[-1] == 'as it is'
+    assert 'not' not in how
+
+
+def test_stated_forms_are_never_read_otherwise():
+    assert IdForms('decimal', 'text').other_readings('abc') == []
+
+
+def test_digits_that_could_be_either_prove_nothing_before_a_letter_did():
+    forms = IdForms()
+    assert receipts(forms, (b'22', b'16')) == ['not']
+    assert receipts(forms, (b'171', b'AB'), (b'22', b'16'), (b'172', b'AC')) == ['other', 'other', 'learned']
+
+
+def test_what_was_learned_does_not_hide_an_id_written_as_in_the_response():
+    forms = IdForms()
+    receipts(forms, *HEX_RECEIPTS)
+    assert receipts(forms, (b'1234567', b'1234567'), (UUID, UUID)) == ['other', 'as it is']
+
+
+def test_the_plain_form_of_before_has_its_place_after():
+    forms = IdForms()
+    before = forms.canonical_receipt(b'00AB')
+    receipts(forms, *HEX_RECEIPTS)
+    assert forms.as_learned(before) == forms.canonical_receipt(b'00AB') == '171'
+    assert forms.as_learned('no-number') == 'no-number'
+
+
+@pytest.mark.parametrize(
+    ('one', 'other', 'same'),
+    [
+        (b'79161234567', b'79161234567', True),
+        (b'+79161234567', b'79161234567', True),
+        (b'0079161234567', b'+79161234567', True),
+        (b'79161234567', b'79161234568', False),
+        (b'', b'79161234568', False),
+    ],
+)
+def test_numbers_are_the_same_with_and_without_the_international_prefix(one, other, same):
+    assert same_number(one, other) is same
+
+
+@given(st.binary(max_size=70), st.sampled_from(list(Reading)))
+def test_no_id_can_fail_to_be_read_otherwise(octets, reading):
+    forms = IdForms()
+    for _ in range(3):
+        forms.note(reading)
+    for text in (canonical(None)(octets), forms.canonical_receipt(octets)):
+        assert all(isinstance(other.upstream_message_id, str) for other in forms.other_readings(text))

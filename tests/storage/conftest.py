@@ -18,9 +18,9 @@ Sql = asyncpg.Connection
 @pytest.fixture
 async def database(databases: Databases) -> AsyncIterator[dict[str, Any]]:
     """What asyncpg.connect needs for a database with the product's schema."""
-    name = await databases.create()
+    name = await databases.create_fresh()
     yield databases.arguments(name)
-    await databases.drop(name)
+    await databases.destroy(name)
 
 
 @pytest.fixture

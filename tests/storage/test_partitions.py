@@ -121,7 +121,7 @@ async def test_partitions_are_like_their_table(store, sql):
     name = 'message_20260921'
     keys = await sql.fetch(
         'select indrelid::regclass::text as name from pg_index'
-        " where indisprimary and indrelid::regclass::text ~ '^(message|segment)_2026'"
+        " where indisprimary and indrelid::regclass::text ~ '^(message|segment|part_outcome)_2026'"
     )
     tables = await sql.fetch(
         'select inhrelid::regclass::text as name from pg_inherits join pg_class c on c.oid = inhrelid'

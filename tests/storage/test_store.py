@@ -127,8 +127,8 @@ async def test_an_empty_mixture_of_notices_is_each_written(store, sql):
 async def test_a_receipt_finds_its_message_by_the_operators_id(store):
     messages = await sent(store, await accepted(store, 3))
     found = await store.find_by_segment([('mts', 'id2'), ('mts', 'id9'), ('mts', 'id0'), ('mts', 'id2')])
-    assert [message and message.id for message in found] == [messages[2].id, None, messages[0].id, messages[2].id]
-    assert (found[0].upstream, found[0].upstream_message_id) == ('mts', 'id2')
+    assert [place and place.message.id for place in found] == [messages[2].id, None, messages[0].id, messages[2].id]
+    assert (found[0].message.upstream, found[0].message.upstream_message_id) == ('mts', 'id2')
 
 
 @pytest.mark.wire('F14')
@@ -137,7 +137,7 @@ async def test_the_same_id_of_two_operators_is_two_messages(store):
     await sent(store, one)
     await sent(store, other)
     found = await store.find_by_segment([('mts', 'id0'), ('tele2', 'id0')])
-    assert ids_of(found) == ids_of(one + other)
+    assert [place.message.id for place in found] == ids_of(one + other)
 
 
 @pytest.mark.wire('F15')
@@ -145,7 +145,8 @@ async def test_an_id_used_again_means_the_newest_message(store):
     old = await accepted(store, at_ms=NOW_MS - 40 * HOUR_MS)
     await sent(store, old)
     new = await sent(store, await accepted(store))
-    assert ids_of(await store.find_by_segment([('mts', 'id0')])) == ids_of(new)
+    (found,) = await store.find_by_segment([('mts', 'id0')])
+    assert (found.message.id, found.part, found.parts) == (new[0].id, 1, 1)
 
 
 async def test_a_message_sent_twice_and_answered_with_the_same_id_has_one_segment(store, sql):
@@ -325,7 +326,7 @@ async def test_the_low_water_mark_is_kept_by_node(store):
 
 async def test_repeated_messages_stay_marked(store):
     first, second = await accepted(store, 2)
-    await store.mark_repeated([second])
+    await store.mark_repeated([second.id])
     pages = await store.unfinished(0, second.id, 10)
     assert [message.repeated for message, _ in pages] == [False, True]
     assert pages[0][0].id == first.id

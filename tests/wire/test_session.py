@@ -1,9 +1,11 @@
 """Binds, their states, their ends, and their timers."""
 
+import argon2
 import pytest
 
 from pdu import pdus
 from pdu.codec import encode
+from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, find
 from smpp.session import MAX_SEQUENCE_NUMBER
@@ -34,13 +36,50 @@ async def test_each_bind_is_answered_by_its_own_response(stranger, bind):
 
 @pytest.mark.wire('B2', 'B3')
 @pytest.mark.parametrize(
-    ('version', 'told'), [(0x00, None), (0x33, None), (0x34, b'\x34'), (0x40, b'\x34'), (0x50, b'\x34')]
+    ('version', 'told'), [(0x00, None), (0x33, None), (0x34, b'\x34'), (0x40, b'\x34'), (0x50, b'\x50')]
 )
 async def test_the_version_is_told_to_those_that_may_know_of_it(stranger, version, told):
     response = await stranger.bind('bank', PASSWORD, interface_version=version)
     assert response.command_status == 0
     assert find(response.tlvs, Tag.SC_INTERFACE_VERSION) == told
     assert len(response.tlvs) == (told is not None)
+
+
+@pytest.mark.wire('B2', 'E3')
+@pytest.mark.parametrize('version', [0x00, 0x33])
+async def test_an_esme_of_3_3_gets_no_tlv_in_all_its_session(server, bind, version):
+    esme = await bind(server, interface_version=version)
+    response = await esme.ask(submit())
+    assert (response.command_status, response.tlvs) == (0, ())
+    await esme.receipts(1)
+    assert esme.delivered[0].tlvs == ()
+
+
+@pytest.mark.wire('B4')
+async def test_who_may_bind_can_be_hidden(product, start_smsc, connect):
+    smsc = await start_smsc()
+    found = await product(upstreams={'mts': upstream(smsc.port)}, smpp={'bind_errors': 'same'})
+    for system_id, password in (('bank', 'wrong'), ('nobody', PASSWORD)):
+        stranger = await connect(found)
+        assert (await stranger.bind(system_id, password)).command_status == CommandStatus.ESME_RBINDFAIL
+        await stranger.ended()
+
+
+@pytest.mark.wire('B7')
+@pytest.mark.parametrize('status', [CommandStatus.ESME_RALYBND, 0x0405])
+async def test_too_many_binds_may_be_told_otherwise_and_a_reset_frees_one(product, start_smsc, bind, connect, status):
+    smsc = await start_smsc()
+    told = status.name if isinstance(status, CommandStatus) else status
+    found = await product(
+        upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(binds=1)}, smpp={'too_many_binds': told}
+    )
+    first = await bind(found)
+    second = await connect(found)
+    assert (await second.bind('bank', PASSWORD)).command_status == status
+    await second.ended()
+    await first.reset()
+    await until(lambda: not found.node.core.accounts['bank'].sessions)
+    await bind(found)
 
 
 @pytest.mark.wire('B6')
@@ -83,6 +122,21 @@ async def test_unbind_comes_after_the_answers_that_are_owed_and_ends_the_session
     await esme.close()
 
 
+@pytest.mark.wire('B12', 'E9')
+async def test_no_receipt_comes_after_unbind_resp_and_the_next_bind_gets_it(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(upstreams={'mts': upstream(smsc.port)})
+    esme = await bind(found)
+    await esme.submit()
+    await smsc.submitted(1)
+    assert type(await esme.ask(pdus.Unbind())) is pdus.UnbindResp
+    await smsc.deliver_receipt(smsc.given[0])
+    await until(lambda: found.node.core.finals[MessageState.DELIVERED])
+    assert await esme.settled() == []
+    assert esme.delivered == []
+    assert len(await (await bind(found)).receipts(1)) == 1
+
+
 @pytest.mark.wire('B13')
 async def test_requests_after_unbind_are_refused(esme):
     assert type(await esme.ask(pdus.Unbind())) is pdus.UnbindResp
@@ -98,6 +152,68 @@ async def test_enquire_link_is_answered_in_every_state(server, stranger, bind):
         assert type(await esme.ask(pdus.EnquireLink())) is pdus.EnquireLinkResp
         await esme.ask(pdus.Unbind())
         assert type(await esme.ask(pdus.EnquireLink())) is pdus.EnquireLinkResp
+
+
+@pytest.mark.wire('B15', 'C4')
+async def test_enquire_link_is_answered_while_both_windows_are_full(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(window=2)})
+    esme = await bind(found)
+    esme.acknowledge = False
+    await esme.submit_all(submit() for _ in range(2))
+    await esme.submit_all([submit()])
+    await smsc.submitted(3)
+    for message_id in list(smsc.given):
+        await smsc.deliver_receipt(message_id)
+    await esme.take_many(2, pdus.DeliverSm)
+    # In one segment, so that the first two are not answered before the last is read.
+    esme.send(*(submit(sequence_number=number) for number in (101, 102, 103)), pdus.EnquireLink(104))
+    answers = await esme.take_many(4)
+    assert {answer.sequence_number: answer.command_status for answer in answers} == {
+        101: 0,
+        102: 0,
+        103: CommandStatus.ESME_RTHROTTLED,
+        104: 0,
+    }
+    assert [answer.sequence_number for answer in answers[:2]] == [103, 104]
+    assert await esme.settled() == []  # the third receipt waits for the window
+
+
+@pytest.mark.wire('C4')
+async def test_beyond_the_window_the_answer_may_be_another(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(
+        upstreams={'mts': upstream(smsc.port)},
+        accounts={'bank': account(window=2)},
+        smpp={'window_exceeded': 'ESME_RMSGQFUL'},
+    )
+    esme = await bind(found)
+    answers = await esme.ask_all(submit() for _ in range(4))
+    assert [answer.command_status for answer in answers] == [0, 0] + [CommandStatus.ESME_RMSGQFUL] * 2
+    assert await esme.submit()
+    assert await found.metric('smsc_refused_total', account='bank', command_status='ESME_RMSGQFUL') == 2
+
+
+@pytest.mark.wire('C4')
+async def test_beyond_the_window_an_esme_may_be_made_to_wait(product, start_smsc, bind):
+    smsc = await start_smsc()
+    found = await product(
+        upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(window=2)}, smpp={'window_exceeded': 'wait'}
+    )
+    esme = await bind(found)
+    (session,) = (owner.connection for owner in found.node.core.accounts['bank'].sessions)
+    paused: list[str] = []
+    pause = session.pause_reading
+
+    def note(reason):
+        paused.append(reason)
+        pause(reason)
+
+    session.pause_reading = note
+    answers = await esme.ask_all(submit(registered_delivery=0) for _ in range(5_000))
+    assert {answer.command_status for answer in answers} == {0}
+    assert 'unanswered' in paused
+    assert await esme.submit()
 
 
 @pytest.mark.wire('B18')
@@ -119,6 +235,24 @@ async def test_a_long_password_may_be_configured(product, start_smsc, bind, conn
     assert await (await bind(found, password=password)).submit()
     short = await connect(found)
     assert (await short.bind('bank', password[:8])).command_status == CommandStatus.ESME_RINVPASWD
+
+
+@pytest.mark.wire('B24')
+@pytest.mark.parametrize('size', [9, 64, 65])
+async def test_a_long_password_is_refused_where_that_is_configured(product, start_smsc, bind, connect, size):
+    smsc = await start_smsc()
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+    found = await product(
+        upstreams={'mts': upstream(smsc.port)},
+        accounts={'bank': account(password=None, password_hash=hasher.hash(b'p' * size)), 'other': account()},
+        smpp={'long_passwords': False},
+    )
+    stranger = await connect(found)
+    request = pdus.BindTransceiver(1, system_id=b'bank', password=b'mark', interface_version=0x34)
+    octets = encode(request).replace(b'mark', b'p' * size)
+    stranger.send_octets(len(octets).to_bytes(4, 'big') + octets[4:])
+    assert (await stranger.take(pdus.BindTransceiverResp)).command_status == CommandStatus.ESME_RINVPASWD
+    await bind(found, 'other')
 
 
 # Timers

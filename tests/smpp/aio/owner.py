@@ -18,6 +18,7 @@ class Owner:
         self.requests: list[Pdu] = []
         self.responses: list[tuple[Any, Pdu]] = []
         self.expired: list[Any] = []
+        self.late: list[tuple[Any, Pdu]] = []
         self.states: list[str] = []
         self.lost: list[Any] | None = None
         self.answering = True
@@ -52,6 +53,10 @@ class Owner:
         self.expired += contexts
         connection.session.window.release(len(contexts))
         self._note('expired')
+
+    def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
+        self.late += late
+        self._note('late')
 
     def handle_state(self, connection: Connection) -> None:
         self.states.append(connection.session.state.value)

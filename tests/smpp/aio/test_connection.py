@@ -7,7 +7,7 @@ import pytest
 
 from pdu.codec import encode
 from pdu.command import CommandId
-from pdu.pdus import BindTransceiver, DeliverSm, EnquireLink, SubmitSm
+from pdu.pdus import BindTransceiver, DeliverSm, EnquireLink, SubmitSm, SubmitSmResp
 from pdu.tlvs import Tag
 from smpp.aio.connection import STUCK_WRITER_S, WRITE_LIMIT_OCTETS
 from smpp.aio.listener import Listener
@@ -133,6 +133,26 @@ async def test_requests_that_the_owner_does_not_answer_stop_the_reading(sockets)
         ours.flush()
         await asyncio.sleep(0)
     assert [context for context, _ in esme.responses] == list(range(total))
+
+
+@pytest.mark.wire('F8')
+async def test_a_response_after_its_request_expired_reaches_the_owner_as_late(sockets):
+    smsc = await sockets.smsc(WIDE)
+    esme, connection = await sockets.esme(smsc.port)
+    (owner,) = smsc.owners
+    owner.answering = False
+    connection.session.window.reserve(1)
+    connection.session.request(SubmitSm(short_message=b'x'), 'mine')
+    connection.flush()
+    await owner.until(lambda: owner.requests)
+    connection.tick(asyncio.get_running_loop().time() + connection.session.settings.response_timeout_s + 2)
+    assert esme.expired == ['mine']
+    owner.connection.session.respond(SubmitSmResp(owner.requests[0].sequence_number, 0, b'id'))
+    owner.connection.flush()
+    await esme.until(lambda: esme.late)
+    ((context, response),) = esme.late
+    assert (context, response.message_id) == ('mine', b'id')
+    assert esme.responses == []
 
 
 @pytest.mark.wire('A21', 'B9')

@@ -129,6 +129,11 @@ MEANINGS = [
     ('accounts: {bank: {password_hash: secret}}', 'accounts.bank.password_hash: is no argon2 hash; make one with '),
     ('accounts: {bank: {password: a, bind_types: []}}', 'accounts.bank.bind_types: allows no bind; name transmitter, '),
     (
+        'accounts:\n  bank:\n    password: a\n    receipts: {template: "{id} {message}"}',
+        'smsc.yaml:4: accounts.bank.receipts.template: has `{message}`, which is no field; write ASCII text with {id}',
+    ),
+    ('accounts: {bank: {password: a, receipts: {template: "{stat}"}}}', 'receipts.template: has no `{id}`, so that '),
+    (
         'accounts: {a_name_of_18_chars: {password: a}}',
         'is no system_id; add `system_id: ...` of up to 15 ASCII characters',
     ),

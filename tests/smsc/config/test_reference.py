@@ -4,10 +4,12 @@ from pathlib import Path
 
 from smsc.config import load
 from smsc.config.convert import bare_of, keys_of, struct_inside
+from smsc.config.policies import policies
 from smsc.config.reference import reference
 from smsc.config.schema import Configuration
 
-DOCUMENT = Path(__file__).parents[3] / 'docs' / 'configuration.md'
+ROOT = Path(__file__).parents[3]
+DOCUMENT = ROOT / 'docs' / 'configuration.md'
 
 
 def keys_below(cls, seen):
@@ -49,3 +51,14 @@ def test_the_example_of_the_reference_loads(tmp_path):
     for block in blocks:
         (tmp_path / 'smsc.yaml').write_text(block.partition('```')[0], encoding='utf-8')
         load(tmp_path / 'smsc.yaml', {})
+
+
+def test_the_page_of_policies_is_current():
+    assert (ROOT / 'docs' / 'wire.md').read_text(encoding='utf-8') == policies(), (
+        'make it anew: python -m smsc.config.policies > docs/wire.md'
+    )
+
+
+def test_a_policy_names_the_lines_whose_answer_it_sets():
+    rows = {row.split(' | ')[1] for row in policies().splitlines() if row.startswith('| ')}
+    assert {'`smpp.window_exceeded`', '`accounts.NAME.no_route`', '`upstreams.NAME.unknown_outcome`'} <= rows

@@ -1,0 +1,81 @@
+"""The policies of the SMPP side, from the schema: `python -m smsc.config.policies > docs/wire.md`."""
+
+import re
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from smsc.config.convert import keys_of, meaning_of
+from smsc.config.reference import default_of, inner_of, type_of
+from smsc.config.schema import Configuration
+
+_HEAD = """# On the wire
+
+Made from the schema by `python -m smsc.config.policies`; a test keeps it current.
+
+The product speaks SMPP 3.4, and of 5.0 what a peer that binds with interface_version 0x50 may expect: congestion_state,
+receipts on success only, priority 4, 255 destinations. The specification leaves some answers to the SMSC. What this one
+does is listed here, by the lines of the wire contract (`bin/test --wire` prints them with their tests): first what can
+be set, then what cannot.
+
+## What can be set
+
+| line | key | value | default | meaning |
+|---|---|---|---|---|
+"""
+
+_DECIDED: tuple[tuple[str, str], ...] = (
+    ('A17', 'What a peer sends as the body of an error response is taken either way.'),
+    ('B2', 'message_ids have the same form on sessions of 3.3, whatever their length; such a session gets no TLVs.'),
+    ('B8', 'Requests before the bind are answered with ESME_RINVBNDSTS; the socket stays until `smpp.session_init_s`.'),
+    ('B12', 'An unbind is answered when the requests before it are; receipts that are not acknowledged come again.'),
+    ('C12', 'A leading `+` or `00` is no part of a number for routes; receipts show the number as the ESME wrote it.'),
+    ('C14', 'message_payload of any size goes where upstreams take it whole; split, 255 segments are the most (D13).'),
+    ('C16', 'Datagram and transaction mode are refused with ESME_RINVESMCLASS: every message is stored and forwarded.'),
+    ('C23', 'replace_if_present_flag 1 keeps the message_id of the message it replaces.'),
+    ('C28', 'There are no distribution lists. The messages of one submit_multi share one message_id.'),
+    ('C31', 'A message that may have reached an operator is not cancelled: ESME_RCANCELFAIL.'),
+    ('D8', 'Parts that an ESME made stay as they are, on one link, in order; each has a receipt of its own.'),
+    ('E6', 'A message that an operator took without a receipt being asked for ends as ACCEPTD; nobody is told.'),
+    ('E8', 'A second final receipt of an operator is counted and changes nothing.'),
+    ('E12', 'ESME_RX_T_APPN, RMSGQFUL, RTHROTTLED and RSYSERR bring a receipt again later; other errors end it.'),
+    (
+        'E15',
+        'A message that we split has one receipt, with the worst state of its segments, when all of them have one.',
+    ),
+    ('F21', 'After an unbind of the operator the link binds anew; what was outstanding counts as of unknown outcome.'),
+)
+
+
+def policies() -> str:
+    """Return the page as Markdown."""
+    rows = sorted(_rows(Configuration, ''), key=lambda row: natural_order(row[0]))
+    settings = ''.join(
+        f'| {line} | `{key}` | {value} | {default} | {meaning} |\n' for line, key, value, default, meaning in rows
+    )
+    decided = ''.join(f'| {line} | {text} |\n' for line, text in _DECIDED)
+    return f'{_HEAD}{settings}\n## What cannot\n\n| line | answer |\n|---|---|\n{decided}'
+
+
+def _rows(cls: type[msgspec.Struct], key: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield (line, key, value, default, meaning) of every key that sets the policy of a line."""
+    hints, fields = keys_of(cls)
+    for name, field in fields.items():
+        hint = hints[name]
+        path = f'{key}.{name}' if key else name
+        inner = inner_of(hint, path)
+        if inner is not None and inner[0] is not cls:
+            yield from _rows(*inner)
+        for line in str((hint.__metadata__[-1].extra or {}).get('wire', '')).split():
+            yield line, path, type_of(hint), default_of(field, inner is not None), meaning_of(hint)
+
+
+def natural_order(line: str) -> tuple[str, int]:
+    """Return what sorts A2 before A10."""
+    letters, digits = re.fullmatch(r'([A-Z]+)(\d+)', line).groups()  # type: ignore[union-attr]
+    return letters, int(digits)
+
+
+if __name__ == '__main__':
+    sys.stdout.write(policies())

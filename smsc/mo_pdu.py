@@ -1,0 +1,97 @@
+"""The PDUs of MO messages: a data_sm as the deliver_sm that is stored, and what an ESME gets, in its own alphabet."""
+
+import msgspec
+
+from pdu import alphabets
+from pdu.alphabets import Alphabet, AlphabetError
+from pdu.codec import encode
+from pdu.pdus import DataSm, DeliverSm
+from pdu.segments import UDHI, decode_elements
+from pdu.tlvs import Tag, find
+from smsc.assembly import NATIONAL, SHORT_MESSAGE_OCTETS
+from smsc.config.account_schema import AccountConfig
+from smsc.config.upstream_schema import UpstreamConfig
+from smsc.text import payload_of, without_header
+
+
+def deliver_sm_of(pdu: DataSm) -> DeliverSm:
+    """Return the deliver_sm that says what a data_sm says; `octets` are its own.
+
+    Raises PduError for an address that has no room in a deliver_sm.
+    """
+    payload = find(pdu.tlvs, Tag.MESSAGE_PAYLOAD) or b''
+    fits = len(payload) <= SHORT_MESSAGE_OCTETS
+    converted = DeliverSm(
+        sequence_number=pdu.sequence_number,
+        service_type=pdu.service_type,
+        source_addr_ton=pdu.source_addr_ton,
+        source_addr_npi=pdu.source_addr_npi,
+        source_addr=pdu.source_addr,
+        dest_addr_ton=pdu.dest_addr_ton,
+        dest_addr_npi=pdu.dest_addr_npi,
+        destination_addr=pdu.destination_addr,
+        esm_class=pdu.esm_class,
+        registered_delivery=pdu.registered_delivery,
+        data_coding=pdu.data_coding,
+        short_message=payload if fits else b'',
+        tlvs=tuple(tlv for tlv in pdu.tlvs if tlv[0] != Tag.MESSAGE_PAYLOAD) if fits else pdu.tlvs,
+    )
+    converted.octets = encode(converted)
+    return converted
+
+
+def alphabet_from(upstream: UpstreamConfig | None) -> str:
+    """Return what data_coding 0 means in what an operator sends; one that is configured no more sent GSM."""
+    return (upstream.mo_alphabet or upstream.alphabet) if upstream else str(Alphabet.GSM)
+
+
+def alphabet_for(account: AccountConfig | None) -> str:
+    """Return what data_coding 0 means in what an ESME gets."""
+    return (account.mo_alphabet or account.alphabet) if account else str(Alphabet.GSM)
+
+
+def mo_message(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
+    """Return an MO message as its ESME gets it: what the operator sent, byte for byte but for the header.
+
+    `source` and `target` are what data_coding 0 means to the operator and to the ESME (wire.md D17).
+    """
+    return pdu if source == target or pdu.data_coding else _transcoded(pdu, source, target)
+
+
+def _transcoded(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
+    """Return a text of data_coding 0 in the alphabet `target`, or in UCS-2 if that lacks a character.
+
+    What is no text of the alphabet `source`, what brings national shift tables, and what has user data in both places
+    stays as it is.
+    """
+    octets = payload_of(pdu)
+    elements = decode_elements(octets) if pdu.esm_class & UDHI else ()
+    in_both = pdu.short_message and find(pdu.tlvs, Tag.MESSAGE_PAYLOAD)
+    if in_both or elements is None or any(identifier in NATIONAL for identifier, _ in elements):
+        return pdu
+    body = without_header(pdu.esm_class, octets)
+    text = alphabets.text_of(body, Alphabet(source))
+    if text is None:
+        return pdu
+    data_coding, written = _encode(text, Alphabet(target))
+    return _with_user_data(pdu, data_coding, octets[: len(octets) - len(body)] + written)
+
+
+def _encode(text: str, alphabet: Alphabet) -> tuple[int, bytes]:
+    try:
+        return alphabets.DATA_CODING_DEFAULT, alphabets.encode(text, alphabet)
+    except AlphabetError:
+        return alphabets.DATA_CODING_UCS2, alphabets.encode_ucs2(text)
+
+
+def _with_user_data(pdu: DeliverSm, data_coding: int, octets: bytes) -> DeliverSm:
+    """Return a copy with other user data, where it was before if it fits there."""
+    tlvs = tuple(tlv for tlv in pdu.tlvs if tlv[0] != Tag.MESSAGE_PAYLOAD)
+    fits = len(octets) <= SHORT_MESSAGE_OCTETS and (pdu.short_message or len(tlvs) == len(pdu.tlvs))
+    return msgspec.structs.replace(
+        pdu,
+        data_coding=data_coding,
+        short_message=octets if fits else b'',
+        tlvs=tlvs if fits else (*tlvs, (int(Tag.MESSAGE_PAYLOAD), octets)),
+        octets=b'',
+    )

@@ -1,0 +1,247 @@
+"""Messages that no operator has been handed yet: finding them, taking them out, putting others in their place.
+
+One may be in the memory of an upstream's outbox, on its way to the disk, or on disk; all of this runs in the shelf's
+worker (`DiskShelf.alone`), so that it can be in one of these places only. What was found is good until the next await.
+Not queued any more: what is in a window, was sent, may have been sent (`repeated`), or was begun by a segment.
+
+Nothing is lost on the way: a message that is taken out stays in the store as it was until the commit that ends or
+changes it, and goes back to its place when that commit cannot be made.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from domain.message import Kind, Message
+from pdu.pdus import CancelSm, QuerySm, ReplaceSm, ShortMessage, SubmitSm
+from pdu.receipt_text import MessageState
+from smsc.clock import wall_ms
+from smsc.core import Core
+from smsc.dispatching import dispatch
+from smsc.outbox import Outbox
+from storage.amendments import QueuedRow, search_key
+from storage.rows import Outcome, Waiting
+
+TRIES = 10  # to find a message at rest that keeps moving to the disk
+PAGE = 200
+ABOVE_ALL = (1 << 63) - 1
+
+Wanted = Callable[[Message], bool]
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """What messages are looked for by: the addresses of `pdu`. `service_type` None stands for any."""
+
+    account: str
+    pdu: CancelSm | SubmitSm
+    service_type: bytes | None
+
+    def match(self, message: Message) -> bool:
+        """Return whether a message has them."""
+        pdu, other = self.pdu, message.pdu
+        return (
+            pdu.destination_addr == other.destination_addr
+            and pdu.source_addr == other.source_addr
+            and message.account == self.account
+            and self.service_type in (None, other.service_type)
+            and has_source_type(other, pdu)
+            and has_destination_type(other, pdu)
+        )
+
+
+class Queued(msgspec.Struct, frozen=True, eq=False):
+    """A message that waits in an outbox; `due_at` is when, if it is `on_disk`, else 0."""
+
+    message: Message
+    outbox: Outbox
+    on_disk: bool = False
+    due_at: int = 0
+
+
+class Change(msgspec.Struct):
+    """What a queued message becomes: `message` with the same id; `moved_in_time` when it is due at another time."""
+
+    message: Message
+    moved_in_time: bool
+
+
+def has_source_type(pdu: ShortMessage, asked: CancelSm | QuerySm | ReplaceSm | SubmitSm) -> bool:
+    """Return whether TON and NPI of the source are those asked for; 0 is an unknown one (SMPP 3.4 section 4.9.1)."""
+    return _agree(pdu.source_addr_ton, asked.source_addr_ton) and _agree(pdu.source_addr_npi, asked.source_addr_npi)
+
+
+def has_destination_type(pdu: ShortMessage, asked: CancelSm | SubmitSm) -> bool:
+    """The same for the destination."""
+    return _agree(pdu.dest_addr_ton, asked.dest_addr_ton) and _agree(pdu.dest_addr_npi, asked.dest_addr_npi)
+
+
+def _agree(one: int, other: int) -> bool:
+    return one == other or not (one and other)
+
+
+def is_untouched(message: Message) -> bool:
+    """Return whether no operator can have seen anything of a message."""
+    return (
+        message.state == MessageState.ENROUTE
+        and message.kind == Kind.MT
+        and not (message.repeated or message.upstream_message_id or message.segment_stored)
+        and (message.split is None or message.split.unsent)
+    )
+
+
+class QueuedMessages:
+    """The messages of all upstreams' outboxes. Every coroutine here is to be run by `DiskShelf.alone`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def find(self, ids: frozenset[int]) -> list[Queued]:
+        """Return those of these messages that are queued."""
+        amending = self._core.store.amending
+        return (await self._find(lambda message: message.id in ids, lambda: amending.waiting_of(tuple(ids))))[0]
+
+    async def find_alike(self, addresses: Addresses, below_id: int = ABOVE_ALL) -> tuple[list[Queued], int]:
+        """Return the queued messages with these addresses, newest first, and the id below which there may be more on
+        disk, 0 when there are not. What is in memory is in every page.
+        """
+        amending = self._core.store.amending
+        search = search_key(addresses.account, addresses.pdu.source_addr, addresses.pdu.destination_addr)
+        found, rows = await self._find(addresses.match, lambda: amending.waiting_alike(search, below_id, PAGE))
+        found.sort(key=lambda queued: queued.message.id, reverse=True)
+        return found, rows[-1].message.id if len(rows) == PAGE else 0
+
+    async def _find(
+        self, wanted: Wanted, read: Callable[[], Awaitable[list[QueuedRow]]]
+    ) -> tuple[list[Queued], list[QueuedRow]]:
+        """Read the disk, then look at memory: from there to the caller nothing can move."""
+        shelf = self._core.shelf
+        for _ in range(TRIES):
+            await shelf.flush()
+            with shelf.noting_who_leaves() as left:
+                rows = await read()
+                at_rest = [row for row in rows if shelf.at_rest(row.message.id, left)]
+            if not shelf.still_wanted:  # the ESME has been told that the store is away
+                break
+            if not shelf.awaits_disk(wanted):
+                return self._in_memory(wanted) + self._on_disk(wanted, at_rest), rows
+        return [], []
+
+    def _in_memory(self, wanted: Wanted) -> list[Queued]:
+        found = []
+        for upstream in self._core.upstreams.values():
+            outbox = upstream.feed.outbox
+            found += [Queued(message, outbox) for message in outbox.find(wanted) if is_untouched(message)]
+        return found
+
+    def _on_disk(self, wanted: Wanted, rows: list[QueuedRow]) -> list[Queued]:
+        found = []
+        for row in rows:
+            outbox = self._core.outbox(row.outbox)  # None: its upstream was removed, and it may be on its way already
+            if outbox is not None and not row.begun and wanted(row.message) and is_untouched(row.message):
+                found.append(Queued(row.message, outbox, True, row.due_at))
+        return found
+
+    # Taking out, putting back
+
+    def _take_out(self, queued: Queued) -> None:
+        if not queued.on_disk:
+            queued.outbox.withdraw(queued.message)
+            return
+        self._core.shelf.hold(queued.message, queued.outbox)
+        self._count_on_disk(queued, -1)
+
+    def _put_back(self, queued: Queued) -> None:
+        message = queued.message
+        message.done_at = 0
+        if self._core.outbox(queued.outbox.name) is not queued.outbox:  # a reload has removed its upstream meanwhile
+            self._dispatch(message)
+        elif queued.on_disk:
+            self._core.shelf.left(message)
+            self._count_on_disk(queued, 1)
+            queued.outbox.refill()
+        else:
+            queued.outbox.put_back([message])
+            self._pump(message.upstream)
+
+    @staticmethod
+    def _count_on_disk(queued: Queued, change: int) -> None:
+        lane = queued.outbox.lanes[queued.message.priority]
+        if queued.due_at > wall_ms():
+            lane.deferred = max(0, lane.deferred + change)
+        else:
+            lane.on_disk = max(0, lane.on_disk + change)
+
+    def _dispatch(self, message: Message) -> None:
+        self._pump(dispatch(self._core, message))
+
+    def _pump(self, upstream: str) -> None:
+        if upstream in self._core.upstreams:
+            self._core.upstreams[upstream].feed.pump()
+
+    # What becomes of them
+
+    async def cancel(self, found: list[Queued]) -> int:
+        """End messages that were just found as DELETED, each with its receipt; return how many, once committed."""
+        core = self._core
+        state = MessageState.DELETED
+        for queued in found:
+            self._take_out(queued)
+        try:
+            ended = await core.shelf.end(
+                [Outcome(queued.message, state, 0, core.notice_of(queued.message, state)) for queued in found]
+            )
+        except Exception:
+            for queued in found:
+                self._put_back(queued)
+            raise
+        for queued in found:
+            core.count_sent(queued.message)
+        return len(ended)
+
+    async def replace(self, queued: Queued, change: Change) -> bool:
+        """Make a message that was just found into another one; return False when it has become final meanwhile.
+
+        The new one's PDU comes with its `octets`. It keeps its place unless it is due at another time, or its upstream
+        or priority is another one.
+        """
+        core, new = self._core, change.message
+        target = core.upstreams[new.upstream].feed.outbox
+        waiting = None
+        if change.moved_in_time:
+            due_at = max(new.due_at, core.shelf.end_of_lane())
+            waiting = Waiting(new, target.name, due_at, core.keep_until(new))
+        self._take_out(queued)
+        try:
+            changed = await core.store.amending.replace(new, waiting)
+        except Exception:
+            self._put_back(queued)
+            raise
+        new.pdu.octets = b''
+        if not changed:
+            core.shelf.left(new)
+        elif waiting is None:
+            self._settle(queued, new)
+        else:
+            self._settle_on_disk(new, target, waiting.due_at)
+        return changed
+
+    def _settle(self, queued: Queued, new: Message) -> None:
+        """A replacement is committed: it goes where the one before was, or to its own upstream."""
+        live = self._core.live
+        if new.id in live:
+            live[new.id] = new
+        if f'upstream {new.upstream}' == queued.outbox.name and new.priority == queued.message.priority:
+            self._put_back(Queued(new, queued.outbox, queued.on_disk, queued.due_at))
+        else:
+            self._dispatch(new)
+
+    def _settle_on_disk(self, new: Message, target: Outbox, due_at: int) -> None:
+        """A replacement is committed, and waits on disk."""
+        self._core.live.pop(new.id, None)
+        self._core.shelf.left(new)
+        lane = target.lanes[new.priority]
+        if due_at > wall_ms():
+            lane.deferred += 1
+        else:
+            lane.on_disk += 1
+            target.refill()

@@ -1,0 +1,122 @@
+"""What query_sm, cancel_sm and replace_sm ask of PostgreSQL: messages by id or by address, and their replacement."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
+
+import asyncpg
+import msgspec
+
+from domain.ids import TIME_SHIFT
+from domain.message import Kind, Message
+from storage import statements as sql
+from storage.connection import Connection, StoreConnection
+from storage.rows import Waiting, message_of, waiting_message_of
+
+OF_UPSTREAMS = 'upstream '  # what the names of their outboxes begin with
+SHARED_SPAN = 60_000 << TIME_SHIFT  # of ids: the messages of one submit_multi are accepted within a minute
+MAX_ID = (1 << 63) - 1
+_DIGEST_OCTETS = 8
+
+InsertWaiting = Callable[[Connection, list[Waiting]], Awaitable[None]]
+
+
+def search_key(account: str, source_addr: bytes, destination_addr: bytes) -> int:
+    """Return what the addresses of a message are looked up by, the same in every run: 1 to 2**63 - 1.
+
+    Different addresses may have the same one: compare what is found.
+    """
+    digest = blake2b(b'\0'.join((account.encode(), source_addr, destination_addr)), digest_size=_DIGEST_OCTETS)
+    return int.from_bytes(digest.digest(), 'big') & MAX_ID or 1
+
+
+def search_of(entry: Waiting) -> int:
+    """Return the `search` of a row of table `waiting`: 0 for what does not wait for an operator."""
+    if not entry.outbox.startswith(OF_UPSTREAMS) or entry.message.kind != Kind.MT:
+        return 0
+    pdu = entry.message.pdu
+    return search_key(entry.message.account, pdu.source_addr, pdu.destination_addr)
+
+
+class QueuedRow(msgspec.Struct, frozen=True):
+    """A message that waits on disk for an upstream; `begun` when an operator has taken a segment of it."""
+
+    message: Message
+    outbox: str
+    due_at: int
+    begun: bool
+
+
+class Amending:
+    """The messages in PostgreSQL as their ESMEs ask for them and change them."""
+
+    def __init__(self, node: int, asking: StoreConnection, waiting: StoreConnection, insert: InsertWaiting) -> None:
+        """Questions go by `asking`; `waiting` is the connection of all that happens to table `waiting`."""
+        self._node = node
+        self._asking = asking
+        self._waiting = waiting
+        self._insert = insert
+
+    async def find(self, message_id: int, account: str) -> list[Message]:
+        """Return an account's MT messages that go by an id, oldest first: several where submit_multi gave it."""
+
+        below = min(message_id + SHARED_SPAN, MAX_ID)
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[Message]:
+            rows = await connection.fetch(sql.FIND_MESSAGE, message_id, account, below)
+            return sorted(map(message_of, rows), key=lambda message: message.id)
+
+        return await self._asking.run(fetch)
+
+    async def waiting_of(self, ids: Sequence[int]) -> list[QueuedRow]:
+        """Return those of these messages that wait on disk for an upstream and are not final."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[QueuedRow]:
+            rows = await connection.fetch(sql.QUEUED_BY_ID, self._node, list(ids), min(ids), max(ids))
+            return list(map(_queued_row, rows))
+
+        return await self._waiting.run(fetch)
+
+    async def waiting_alike(self, search: int, below_id: int, limit: int) -> list[QueuedRow]:
+        """Return a page of what waits on disk under a `search_key`, ids below `below_id`, newest first."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[QueuedRow]:
+            rows = await connection.fetch(sql.QUEUED_ALIKE, self._node, search, below_id, limit)
+            return list(map(_queued_row, rows))
+
+        return await self._waiting.run(fetch)
+
+    async def replace(self, message: Message, waiting: Waiting | None) -> bool:
+        """Commit that a queued message is now this one, and where it waits if that is new.
+
+        `octets` of its PDU go into the store. Returns False, and changes nothing, when the message is final.
+        """
+
+        async def update(connection: Connection, doubtful: bool) -> bool:
+            async with connection.transaction():
+                status = await connection.execute(
+                    sql.REPLACE_MESSAGE,
+                    message.id,
+                    message.pdu.octets,
+                    message.priority,
+                    message.route,
+                    message.expires_at,
+                    message.notice,
+                    message.segments,
+                    message.reference,
+                )
+                if status == 'UPDATE 0':
+                    return False
+                if waiting is not None:
+                    await connection.execute(sql.DELETE_WAITING, [message.id], '')
+                    await self._insert(connection, [waiting])
+                elif message.stored_wait:
+                    await connection.execute(
+                        'update waiting set expires_at = $2 where message_id = $1', message.id, message.expires_at
+                    )
+                return True
+
+        return await self._waiting.run(update)
+
+
+def _queued_row(row: asyncpg.Record) -> QueuedRow:
+    return QueuedRow(waiting_message_of(row), row['outbox'], row['due_at'], row['begun'])
