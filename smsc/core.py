@@ -73,7 +73,7 @@ class Core:
             'close', self._commit_closed, self._handle_closed, partial(self._handle_closed, _=None), batch
         )
         self.unparking = Stage[tuple[str, str], None](
-            'unpark', store.drop_parked, lambda items, _: None, lambda items: None, batch
+            'unpark', store.receipts.drop_parked, lambda items, _: None, lambda items: None, batch
         )
         self.amendments: Amendments
         self.sending: Stage[tuple[Connection | None, Upstream, Message | Part], list[Outcome]]

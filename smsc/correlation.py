@@ -70,7 +70,7 @@ class OtherForms:
         if not wanted:
             return
         keys = [(items[place].upstream.name, other.upstream_message_id) for place, other in wanted]
-        for (place, other), stored in zip(wanted, await self._core.store.find_by_segment(keys), strict=True):
+        for (place, other), stored in zip(wanted, await self._core.store.receipts.find(keys), strict=True):
             if located[place] is None:
                 located[place] = self._accept(items[place], other, stored)
 

@@ -128,7 +128,7 @@ class Receipts:
 
     async def _look_up(self, items: list[Found]) -> LookedUp:
         """Find the messages of receipts in the store; receipts without one are parked there."""
-        located = await self.core.store.find_by_segment([item.key for item in items])
+        located = await self.core.store.receipts.find([item.key for item in items])
         await self.forms.locate(items, located)
         unknown = [
             item
@@ -138,7 +138,7 @@ class Receipts:
         now_ms = wall_ms()
         parked = {item.key: ParkedReceipt(*item.key, now_ms, item.state, item.error) for item in reversed(unknown)}
         if parked:
-            await self.core.store.park(list(parked.values()))
+            await self.core.store.receipts.park(list(parked.values()))
         return located, parked
 
     def _handle_looked_up(self, items: list[Found], looked_up: LookedUp) -> None:
@@ -225,12 +225,12 @@ class Receipts:
 
     async def load_parked(self) -> None:
         """After a start: look once more for the messages of parked receipts, and remember those that have none."""
-        receipts = await self.core.store.take_parked(wall_ms() - PARKED_KEEP_MS, PARKED_BOUND)
+        receipts = await self.core.store.receipts.take_parked(wall_ms() - PARKED_KEEP_MS, PARKED_BOUND)
         if not receipts:
             return
         keys = [(receipt.upstream, receipt.upstream_message_id) for receipt in receipts]
         done: list[tuple[str, str]] = []
-        for receipt, place in zip(receipts, await self.core.store.find_by_segment(keys), strict=True):
+        for receipt, place in zip(receipts, await self.core.store.receipts.find(keys), strict=True):
             if place is None:
                 self.keep_parked(receipt)
                 continue

@@ -127,7 +127,7 @@ class Upkeep:
 
     async def _keep_partitions(self) -> None:
         core = self._core
-        await core.store.drop_old_parked(wall_ms() - PARKED_KEEP_MS)
+        await core.store.receipts.drop_old_parked(wall_ms() - PARKED_KEEP_MS)
         dropped = await core.store.keep_partitions(wall_ms(), core.configuration.retention.messages_d)
         if dropped:
             log.info('store.dropped', days=dropped)

@@ -211,7 +211,7 @@ class Upstream:
                 refused.append((item, status))
                 continue
             item.upstream_message_id = upstream_message_id = self.canonical_response(pdu.message_id)
-            if not upstream_message_id and _wants_receipt(item):  # no receipt can name it
+            if not pdu.message_id and _wants_receipt(item):  # no receipt can name it
                 refused.append((item, status))
                 continue
             if item.__class__ is Message:

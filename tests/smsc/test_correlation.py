@@ -152,7 +152,7 @@ async def test_an_orphan_ends_no_message_that_gets_its_id_later(monkeypatch, pro
 
 async def parked(found, count: int = 1) -> bool:
     """Whether the store holds so many receipts without a message."""
-    return len(await found.node.core.store.take_parked(0, 10)) == count
+    return len(await found.node.core.store.receipts.take_parked(0, 10)) == count
 
 
 @pytest.mark.wire('E17')

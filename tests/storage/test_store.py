@@ -126,7 +126,7 @@ async def test_an_empty_mixture_of_notices_is_each_written(store, sql):
 
 async def test_a_receipt_finds_its_message_by_the_operators_id(store):
     messages = await sent(store, await accepted(store, 3))
-    found = await store.find_by_segment([('mts', 'id2'), ('mts', 'id9'), ('mts', 'id0'), ('mts', 'id2')])
+    found = await store.receipts.find([('mts', 'id2'), ('mts', 'id9'), ('mts', 'id0'), ('mts', 'id2')])
     assert [place and place.message.id for place in found] == [messages[2].id, None, messages[0].id, messages[2].id]
     assert (found[0].message.upstream, found[0].message.upstream_message_id) == ('mts', 'id2')
 
@@ -136,7 +136,7 @@ async def test_the_same_id_of_two_operators_is_two_messages(store):
     one, other = await accepted(store), await accepted(store, upstream='tele2')
     await sent(store, one)
     await sent(store, other)
-    found = await store.find_by_segment([('mts', 'id0'), ('tele2', 'id0')])
+    found = await store.receipts.find([('mts', 'id0'), ('tele2', 'id0')])
     assert [place.message.id for place in found] == ids_of(one + other)
 
 
@@ -145,7 +145,7 @@ async def test_an_id_used_again_means_the_newest_message(store):
     old = await accepted(store, at_ms=NOW_MS - 40 * HOUR_MS)
     await sent(store, old)
     new = await sent(store, await accepted(store))
-    (found,) = await store.find_by_segment([('mts', 'id0')])
+    (found,) = await store.receipts.find([('mts', 'id0')])
     assert (found.message.id, found.part, found.parts) == (new[0].id, 1, 1)
 
 
@@ -160,18 +160,19 @@ async def test_a_message_sent_twice_and_answered_with_the_same_id_has_one_segmen
 @pytest.mark.wire('F12', 'F17')
 async def test_receipts_without_a_message_are_parked_until_it_is_found(store):
     parked = [ParkedReceipt('mts', f'id{number}', NOW_MS + number, DELIVERED, 0) for number in range(3)]
-    await store.park(parked)
-    read = await store.take_parked(NOW_MS + 1, 10)
+    await store.receipts.park(parked)
+    read = await store.receipts.take_parked(NOW_MS + 1, 10)
     assert [receipt.upstream_message_id for receipt in read] == ['id1', 'id2']
-    assert len(await store.take_parked(0, 2)) == 2
-    await store.drop_parked([('mts', 'id1'), ('tele2', 'id2')])
-    assert [receipt.upstream_message_id for receipt in await store.take_parked(0, 10)] == ['id0', 'id2']
+    assert len(await store.receipts.take_parked(0, 2)) == 2
+    await store.receipts.drop_parked([('mts', 'id1'), ('tele2', 'id2')])
+    assert [receipt.upstream_message_id for receipt in await store.receipts.take_parked(0, 10)] == ['id0', 'id2']
 
 
 async def test_parked_receipts_nobody_asks_for_are_dropped_by_age(store):
-    await store.park([ParkedReceipt('mts', f'id{number}', NOW_MS + number, DELIVERED, 0) for number in range(3)])
-    await store.drop_old_parked(NOW_MS + 2)
-    assert [receipt.upstream_message_id for receipt in await store.take_parked(0, 10)] == ['id2']
+    parked = [ParkedReceipt('mts', f'id{number}', NOW_MS + number, DELIVERED, 0) for number in range(3)]
+    await store.receipts.park(parked)
+    await store.receipts.drop_old_parked(NOW_MS + 2)
+    assert [receipt.upstream_message_id for receipt in await store.receipts.take_parked(0, 10)] == ['id2']
 
 
 # Outboxes on disk
@@ -367,7 +368,7 @@ async def connect(store):
     await accepted(store)
     await store.accept([mt_message()], 10)
     await store.finish([outcome(mt_message())])
-    await store.park([])
+    await store.receipts.park([])
     await store.lanes_with_more([('upstream mts', 0, 0, 0)])
     await store.close_messages([mt_message()], [])
     await sent(store, [mt_message()], 'warm')
