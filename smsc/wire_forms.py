@@ -39,8 +39,8 @@ from smsc.text import payload_of
 
 MAX_PAYLOAD_OCTETS = 0xFFFF
 
-SEGMENT_OCTETS = 134
-MOST_OCTETS = 255 * 153  # what 255 segments of GSM septets hold, the most there is
+SEGMENT_OCTETS, SEGMENT_SEPTETS = 134, 153
+MOST_OCTETS = 255 * SEGMENT_SEPTETS  # what 255 segments of GSM septets hold, the most there is
 
 # Octets of short_message that certainly fit one message, whatever they say; with a header, any unit has the least.
 _LEAST_WHOLE = 70
@@ -171,7 +171,8 @@ def segment_count(pdu: SubmitSm, alphabet: str) -> int:
     if data is None or part_of(pdu) is not None:
         return 1
     if len(data.body) > MOST_OCTETS:  # too many segments whatever they are; cutting them would take its time
-        return len(data.body) // SEGMENT_OCTETS + 1
+        unit = cutting.unit_of(data.data_coding, Alphabet(alphabet))
+        return -(-len(data.body) // (SEGMENT_SEPTETS if unit is Unit.SEPTET else SEGMENT_OCTETS))
     try:
         return len(_split(data, Alphabet(alphabet), CONCATENATION_OCTETS))
     except SegmentError:

@@ -8,7 +8,6 @@ file does not have ends the run before the first test: it is misspelt, or the co
 import re
 import shutil
 from collections import Counter
-from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
@@ -19,6 +18,8 @@ CONTRACT = Path(__file__).parents[2] / 'shared' / 'wire.md'
 LINE = re.compile(r'^w\.([A-Z]+)(\d+) ([MSP]) (.+)$', re.MULTILINE)
 
 LEVELS = {'M': 'must', 'S': 'should', 'P': 'policy', '?': 'of unknown level'}
+
+PROPERTY = 'wire'  # of a test's reports: the lines that it shows
 
 outcomes_key = pytest.StashKey['Outcomes']()
 
@@ -57,7 +58,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Starts with no outcomes."""
-    config.stash[outcomes_key] = Outcomes()
+    outcomes = config.stash[outcomes_key] = Outcomes()
+    config.pluginmanager.register(Reports(outcomes), 'wire reports')
+
+
+class Reports:
+    """Notes how tests went; where several processes run them, their reports come to the one that prints the table."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes how a test went: a failure of its set-up or of what comes after it is a failure too."""
+        results = self._outcomes.results
+        for name, lines in report.user_properties:
+            if name == PROPERTY:
+                for line in str(lines).split():
+                    self._outcomes.tests.setdefault(line, set()).add(report.nodeid)
+        if report.failed:
+            results[report.nodeid] = 'fail'
+        elif report.skipped:
+            results[report.nodeid] = 'skipped'
+        elif report.when == 'call' and results.get(report.nodeid) != 'fail':
+            results[report.nodeid] = 'pass'
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -69,25 +92,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     known = {line.name for line in contract()}
     tests = config.stash[outcomes_key].tests
     for item in items:
-        for marker in item.iter_markers('wire'):
-            for name in marker.args:
-                if known and name not in known:
-                    raise pytest.UsageError(f'{item.nodeid}: the wire contract has no line {name!r}')
-                tests.setdefault(name, set()).add(item.nodeid)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Notes how a test went: a failure of its set-up or of what comes after it is a failure too."""
-    report = yield
-    results = item.config.stash[outcomes_key].results
-    if report.failed:
-        results[item.nodeid] = 'fail'
-    elif report.skipped:
-        results[item.nodeid] = 'skipped'
-    elif report.when == 'call':
-        results[item.nodeid] = 'pass'
-    return report
+        names = [name for marker in item.iter_markers('wire') for name in marker.args]
+        for name in names:
+            if known and name not in known:
+                raise pytest.UsageError(f'{item.nodeid}: the wire contract has no line {name!r}')
+            tests.setdefault(name, set()).add(item.nodeid)
+        if names:
+            item.user_properties.append((PROPERTY, ' '.join(names)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -35,9 +35,11 @@ from tests.product.waiting import TIMEOUT_S, until, until_async
 PASSWORD = 'Zq7-esme'
 UPSTREAM_PASSWORD = 'Xk9-oper'
 CHECKOUT = Path(__file__).parents[2]
-PORTS = range(15_000, 32_000)
-"""Below the ports that the system gives to connections: a link that tries a port nobody listens on could get its own
-port for the other end, and talk to itself.
+WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+PORTS = range(15_000 + WORKER, 32_000, WORKERS)
+"""Those of this process, of several that run tests; below the ports that the system gives to connections: a link that
+tries a port nobody listens on could get its own port for the other end, and talk to itself.
 """
 
 
