@@ -134,14 +134,14 @@ class Ingress:
         session = connection.session
         check_parameters(pdu, config, self.core.configuration.smpp, session.peer_version >= SMPP_5_0)
         if account.waiting >= config.waiting:
-            raise _QUEUE_FULL
+            raise Refused(*_QUEUE_FULL)
         segments = 1
         if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
             segments = self._take_segments(account, config, pdu, now)
         elif session.unanswered - self._later > session.receive_window:
             raise _window_exceeded(session)
         elif not account.rate.take(1, now):
-            raise _THROTTLED
+            raise Refused(*_THROTTLED)
         message = self._make(account, config, pdu, segments, now_ms)
         held = segments - 1
         if held and not session.hold(held, self._later):
@@ -153,7 +153,7 @@ class Ingress:
     def _config_of(self, account: 'Account') -> 'AccountConfig':
         core = self.core
         if account.config is None or core.draining or not core.store.health.available:
-            raise _STORE_AWAY
+            raise Refused(*_STORE_AWAY)
         return account.config
 
     def _take_segments(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, now: float) -> int:
@@ -165,11 +165,11 @@ class Ingress:
         if part is not None:
             check_part(pdu, part, config)
             if not account.take_part((pdu.source_addr, pdu.destination_addr, part.reference, part.total), now):
-                raise _THROTTLED
+                raise Refused(*_THROTTLED)
             return 1
         segments = segment_count(pdu, config.alphabet)
         if not account.rate.take_whole(segments, now):
-            raise _THROTTLED
+            raise Refused(*_THROTTLED)
         return segments
 
     def _make(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, segments: int, now_ms: int) -> Message:
@@ -232,7 +232,7 @@ class Ingress:
         config = self._config_of(account)
         check_destinations(pdu, connection.session.peer_version >= SMPP_5_0)
         if account.waiting + len(pdu.dest_address) > config.waiting:
-            raise _QUEUE_FULL
+            raise Refused(*_QUEUE_FULL)
         messages: list[Message] = []
         unsuccess: list[UnsuccessSme] = []
         for destination in pdu.dest_address:
@@ -242,7 +242,7 @@ class Ingress:
                 account.answers[refusal.command_status] += 1
                 unsuccess.append(_unsuccess(destination, refusal.command_status))
         if messages and not account.rate.take_whole(sum(message.segments for message in messages), now):
-            raise _THROTTLED
+            raise Refused(*_THROTTLED)
         response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(unsuccess))
         if not messages:
             response.command_status = unsuccess[0].error_status_code
@@ -370,9 +370,9 @@ class Ingress:
             connection.flush()
 
 
-_STORE_AWAY = Refused(int(CommandStatus.ESME_RSYSERR), 'the store is away')
-_QUEUE_FULL = Refused(int(CommandStatus.ESME_RMSGQFUL), 'too many messages waiting')
-_THROTTLED = Refused(int(CommandStatus.ESME_RTHROTTLED), 'rate')
+_STORE_AWAY = (int(CommandStatus.ESME_RSYSERR), 'the store is away')
+_QUEUE_FULL = (int(CommandStatus.ESME_RMSGQFUL), 'too many messages waiting')
+_THROTTLED = (int(CommandStatus.ESME_RTHROTTLED), 'rate')
 
 
 def _window_exceeded(session: Session) -> Refused:

@@ -97,14 +97,26 @@ class LongMessages:
         return self._send_part(connection, first, now_ms)
 
     async def _resume(self, message: Message) -> None:
-        """Ask the store which segments an operator has taken before a restart; the others go to the same upstream."""
-        segments = (await self._core.store.parts.taken([message.id])).get(message.id, [])
+        """Ask the store which segments an operator has taken or refused before a restart; the others go to the same
+        upstream.
+        """
+        parts = self._core.store.parts
+        segments = (await parts.taken([message.id])).get(message.id, [])
         upstream = self._upstream
         if segments:
             upstream = self._core.upstreams.get(segments[0].upstream, upstream)
-        total = max((segment.parts for segment in segments), default=0)
-        message.split = Split(total, {segment.part for segment in segments if segment.upstream == upstream.name})
+        mine = [segment for segment in segments if segment.upstream == upstream.name]
+        done = {segment.part for segment in mine}
+        if mine:
+            done |= {number for number, _, _ in (await parts.known([message.id])).get(message.id, [])}
+        total = max((segment.parts for segment in mine), default=0)
+        message.split = Split(total, done)
         message.upstream = upstream.name
+        if mine and len(done) == total:  # nothing is left to send: it waits for receipts
+            last = Part(message, mine[0].part, total, None, mine[0].upstream_message_id, completes=True)
+            self._core.sending.items.append((None, upstream, last))
+            self._core.sending.kick()
+            return
         upstream.feed.outbox.put_back([message])
         upstream.feed.pump()
 
@@ -148,7 +160,11 @@ class LongMessages:
     def handle_throttled(self, connection: Connection | None, parts: list[Part]) -> None:
         """The operator wants these segments later: they go first."""
         for part in parts:
-            _split_of(part.message).outstanding -= 1
+            split = _split_of(part.message)
+            split.outstanding -= 1
+            if split.ended is not None:
+                self._end([part], *split.ended)
+        parts = [part for part in parts if _split_of(part.message).ended is None]
         if connection is not None and connection in self._upstream.feed.connections:
             self._upstream.feed.hold(connection, parts, first=True)
         else:
@@ -166,10 +182,20 @@ class LongMessages:
             self._end([part], ending(status), status)
         self._settle(part.message)
 
-    def handle_lost(self, part: Part) -> None:
-        """Whether the operator took a segment is unknown; it comes to `strand` once that is committed."""
-        _split_of(part.message).outstanding -= 1
-        self._settle(part.message)
+    def handle_marked(self, part: Part) -> None:
+        """It is committed that the operator may have taken a segment, and did not say so: it goes again.
+
+        Until then it counts as outstanding, so that its message does not go elsewhere as a whole.
+        """
+        message, split = part.message, _split_of(part.message)
+        split.outstanding -= 1
+        if split.ended is not None:
+            self._end([part], *split.ended)
+        elif message.id in self._failed:
+            self._failed[message.id].append(part)
+            self._settle(message)
+        else:
+            self.strand([part])
 
     def _settle(self, message: Message) -> None:
         """Once nothing of a message is outstanding: deal with what was refused for now."""
@@ -181,6 +207,7 @@ class LongMessages:
             message.split = None
             self._upstream.try_elsewhere(message)
             return
+        message.attempts += 1
         due_at = self._core.loop.time() + self._upstream.back_off_s(message)
         for part in parts:
             part.due_at = due_at
@@ -199,9 +226,10 @@ class LongMessages:
         else:
             self._core.finish(message, state, error)
 
-    def end(self, part: Part, state: int, error: int) -> None:
+    def end(self, part: Part, state: int) -> None:
         """End a segment whose outcome stays unknown, and those of its message that are not sent yet."""
-        self._end([part], state, error)
+        _split_of(part.message).outstanding -= 1
+        self._end([part], state, 0)
 
     def _withdraw(self, message: Message) -> list[Part]:
         """Take every segment of a message out of what waits; return them in order."""

@@ -90,7 +90,7 @@ def handle_repeated(core: Core, items: list[tuple['Upstream', Message | Part]], 
     """The marks are committed: the messages go again, elsewhere if their upstream is down."""
     for upstream, item in items:
         if isinstance(item, Part):
-            upstream.long_messages.strand([item])
+            upstream.long_messages.handle_marked(item)
             continue
         if not item.upstreams or upstream.name not in core.upstreams:  # read from disk, or removed by a reload
             core.decide(item)

@@ -319,11 +319,8 @@ class Upstream:
         policy = self.config.unknown_outcome
         for item in items:
             if policy == 'resend':
-                if isinstance(item, Part):
-                    self.long_messages.handle_lost(item)
-                    item.message.repeated = True
-                else:
-                    item.repeated = True
+                message = item.message if isinstance(item, Part) else item
+                message.repeated = True
                 self.core.repeating.items.append((self, item))
             elif policy == 'hold' and len(self._held_unknown) < HELD_UNKNOWN_BOUND:
                 self._held_unknown[_key(item)] = item
@@ -334,8 +331,7 @@ class Upstream:
 
     def _end_unknown(self, item: Message | Part, state: int) -> None:
         if isinstance(item, Part):
-            self.long_messages.handle_lost(item)
-            self.long_messages.end(item, state, 0)
+            self.long_messages.end(item, state)
         else:
             self.core.count_sent(item)
             self.core.finish(item, state)

@@ -26,12 +26,20 @@ class Parts:
                 [outcome.state for outcome in outcomes],
                 [outcome.error for outcome in outcomes],
             )
-            known: Known = {}
-            for row in await connection.fetch(sql.PART_OUTCOMES, ids, min(ids), max(ids)):
-                known.setdefault(row['message_id'], []).append((row['part'], row['state'], row['error']))
-            return known
+            return await self._known(connection, ids)
 
         return await self._connection.run(insert)
+
+    async def known(self, ids: list[int]) -> Known:
+        """Return what became of segments of messages, by their ids."""
+        return await self._connection.run(lambda connection, doubtful: self._known(connection, ids))
+
+    @staticmethod
+    async def _known(connection: Connection, ids: list[int]) -> Known:
+        known: Known = {}
+        for row in await connection.fetch(sql.PART_OUTCOMES, ids, min(ids), max(ids)):
+            known.setdefault(row['message_id'], []).append((row['part'], row['state'], row['error']))
+        return known
 
     async def taken(self, ids: list[int]) -> dict[int, list[Segment]]:
         """Return the segments that operators have taken of messages, by their ids."""

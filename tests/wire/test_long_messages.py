@@ -132,6 +132,32 @@ async def test_after_a_kill_only_the_segments_without_a_committed_response_go_ag
     assert len(smsc.submits) == 7
 
 
+async def test_after_a_restart_a_segment_that_was_refused_for_good_is_not_sent_again(product, start_smsc, bind):
+    smsc = await start_smsc()
+    smsc.script = lambda pdu: CommandStatus.ESME_RINVDSTADR if sequence_of(pdu) == 2 else smsc.next_id()
+    found = await product(upstreams={'mts': upstream(smsc.port)}, queues={'memory': 100})
+    await everywhere_bound(smsc)
+    esme = await bind(found)
+    message_id = await esme.submit(**LONG)
+    await smsc.submitted(5)
+
+    async def all_committed():
+        story = await found.story(message_id)
+        return len(story.parts) == 4
+
+    await until_async(all_committed)
+    await found.stop()
+    await found.start()
+    await found.links_bound('mts')
+    esme = await bind(found)
+    for given in smsc.given:
+        await smsc.deliver_receipt(given)
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state, receipt.error) == (message_id, b'UNDELIV', b'011')
+    assert len(smsc.submits) == 5
+    await found.settle(UNDELIVERABLE=1)
+
+
 @pytest.mark.wire('D15', 'F23')
 async def test_all_segments_of_a_message_leave_on_one_link(running):
     _product, smsc, esme = await running(count=3, window=4)
