@@ -2,8 +2,9 @@
 
 Reading pauses while the owner asks for it (what it gathered is full) or while the peer does not read what we send;
 sending of new requests pauses while the transport's buffer is over its limit (`writable`). A peer that reads nothing
-for `STUCK_WRITER_S` is cut (wire.md E14). Nothing here raises into the event loop: an error in the owner closes the
-socket.
+for `STUCK_WRITER_S` is cut (wire.md E14). What one read brings is dealt with in slices, so that a peer that sends as
+fast as it can takes no more than a slice of the loop's time before the others have their turn. Nothing here raises into
+the event loop: an error in the owner closes the socket.
 """
 
 import asyncio
@@ -14,10 +15,13 @@ import structlog
 from pdu.pdus import Pdu
 from smpp.aio.tls import reason_of
 from smpp.session import Session
-from smpp.states import State
+from smpp.states import Role, State
 
 WRITE_LIMIT_OCTETS = 1 << 18
 STUCK_WRITER_S = 30.0
+SLICE_OCTETS = 1 << 14  # of an ESME; an operator sends receipts in bulk, by few links
+OPERATOR_SLICE_OCTETS = 1 << 16
+SLICE = 'slice'  # as a reason not to read
 
 log = structlog.get_logger()
 
@@ -61,6 +65,9 @@ class Connection(asyncio.Protocol):
         self._reading_paused_by: set[str] = set()
         self._stuck_since = 0.0
         self._unanswered_too_many = False
+        self._slice_octets = SLICE_OCTETS if session.role is Role.SMSC else OPERATOR_SLICE_OCTETS
+        self._unread = b''  # the rest of what was read
+        self._next_slice: asyncio.Handle | None = None
         self._drained: asyncio.Event | None = None
 
     # Called by the event loop
@@ -77,6 +84,31 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._unread:
+            self._unread += data
+        elif len(data) > self._slice_octets:
+            self._unread = data
+            self.pause_reading(SLICE)
+            self._take_slice()
+        else:
+            self._take(data)
+
+    def _take_slice(self) -> None:
+        """Deal with a slice of what was read, and with the next one after the others have had their turn."""
+        self._next_slice = None
+        size = self._slice_octets
+        taken, self._unread = self._unread[:size], self._unread[size:]
+        self._take(taken)
+        if not self._unread:
+            self.resume_reading(SLICE)
+        self._schedule_slice()
+
+    def _schedule_slice(self) -> None:
+        """Have the next slice dealt with, unless the socket is not to be read for another reason."""
+        if self._unread and self._next_slice is None and self._reading_paused_by == {SLICE}:
+            self._next_slice = self.loop.call_soon(self._take_slice)
+
+    def _take(self, data: bytes) -> None:
         session = self.session
         if session.state is State.CLOSED:
             return
@@ -114,6 +146,9 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        unread, self._unread = self._unread, b''
+        if unread:
+            self._take(unread)
         session = self.session
         if session.state is not State.CLOSED:
             session.end('connection lost' if exc is None else f'connection lost: {reason_of(exc)}')
@@ -170,6 +205,7 @@ class Connection(asyncio.Protocol):
     def resume_reading(self, reason: str) -> None:
         """Take one reason back; reading goes on when none is left."""
         self._reading_paused_by.discard(reason)
+        self._schedule_slice()
         if not self._reading_paused_by and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -280,3 +280,24 @@ async def test_a_listener_that_stopped_takes_nobody_and_keeps_who_is_there(socke
     connection.session.request(SubmitSm(), 'next')
     connection.flush()
     await esme.until(lambda: esme.responses)
+
+
+@pytest.mark.wire('B22', 'E14')
+async def test_a_peer_that_sends_in_bulk_lets_the_others_have_their_turn(sockets):
+    smsc = await sockets.smsc(WIDE)
+    reader, writer = await sockets.plain(smsc.port)
+    writer.write(BIND)
+    await read_pdu(reader)
+    (owner,) = smsc.owners
+    bulk = b''.join(encode(SubmitSm(number, short_message=b'x' * 140)) for number in range(1, 1001))
+    owner.connection.data_received(bulk)
+    assert 0 < len(owner.requests) * 8 < 1000
+    other, theirs = await sockets.esme(smsc.port)
+    theirs.session.window.reserve(1)
+    theirs.session.request(SubmitSm(), 'mine')
+    theirs.flush()
+    await owner.until(lambda: len(owner.requests) == 1000)
+    assert [pdu.sequence_number for pdu in owner.requests] == list(range(1, 1001))
+    await other.until(lambda: other.responses)
+    owner.connection.data_received(encode(SubmitSm(1001)))
+    assert len(owner.requests) == 1001
