@@ -80,17 +80,19 @@ class Message(msgspec.Struct, gc=False):
     split: Split | None = None
 
 
-class Part(msgspec.Struct, gc=False):
+class Part(msgspec.Struct, gc=False, eq=False):
     """One segment of a message that we split, on its way; `pdu` is None once the operator has taken it."""
 
     message: Message
     number: int
     total: int
     pdu: SubmitSm | None
+    upstream: str
     upstream_message_id: str = ''
     segment_stored: bool = False
     superseded: bool = False
     completes: bool = False  # with it, the operator has taken the whole message
+    second: bool = False  # another id of what was sent twice
     due_at: float = 0.0  # not to be sent before, in seconds of the monotonic clock
 
     @property

@@ -2,12 +2,15 @@
 
 A receipt goes to any session of the account that may receive. Acknowledged, it is closed; refused for good, or older
 than the account keeps receipts, it is given up; refused for now, it comes again after a back-off; unanswered, it goes
-to the next session at once (wire.md E9 to E12). An intermediate notification is no more than a courtesy: it goes at
+to the next session at once (wire.md E9 to E12). An MO message that needs TLVs is for sessions that take them; while
+there is none, it waits on disk (E19). An intermediate notification is no more than a courtesy: it goes at
 once or not at all, and nobody asks what became of it.
 """
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from domain.message import Kind, Message, Notice
 from pdu.command import CommandId
@@ -21,7 +24,7 @@ from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
 from smsc.feed import Feed
 from smsc.limits import Rate
-from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message
+from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message, needs_tlvs
 from smsc.outbox import Outbox
 from smsc.receipt_pdu import form_of, intermediate, receipt
 from smsc.wire_forms import whole_octets
@@ -29,9 +32,13 @@ from smsc.wire_forms import whole_octets
 if TYPE_CHECKING:
     from smsc.esme import EsmeSession
 
+log = structlog.get_logger()
+
 RETRY_FIRST_MS = 5_000
 RETRY_LAST_MS = 300_000
 DEFAULT_KEEP_H = 72
+NEEDS_TLVS_RETRY_MS = 30_000
+HELD_BOUND = 200  # MO messages that are held for one session, as others cannot take them
 PAID_PARTS_BOUND = 1_000  # concatenated messages of which an ESME may still send parts that are paid for
 PartKey = tuple[bytes, bytes, int, int]
 TEMPORARY = frozenset(
@@ -71,6 +78,7 @@ class Account:
         self.intermediate_sent = 0
         self.intermediate_dropped = 0  # no session had room, or it has no wire form
         self.rate = Rate(0, 0, core.loop.time())
+        self._logged_needs_tlvs = False
         self.recoded = False  # messages may become longer on their way, see `wire_forms`
         self.whole_octets = whole_octets('gsm')
         self._paid_parts: dict[PartKey, int] = {}
@@ -107,21 +115,51 @@ class Account:
         return True
 
     def _send(self, connection: Connection, message: Message, now_ms: int) -> bool:
-        """Put a receipt or an MO message into a session; False when its time has run out or it has no wire form."""
+        """Put a receipt or an MO message into a session.
+
+        False when its time has run out, when it has no wire form, or when it waits for a session that takes TLVs.
+        """
         is_receipt = message.kind == Kind.MT
         if (message.done_at + self.keep_ms if is_receipt else message.expires_at) <= now_ms:
             self.give_up(message)
             return False
+        session = connection.session
         try:
             if is_receipt:
-                session = connection.session
                 session.request(receipt(message, self.form, session.takes_tlvs), message)
             else:
-                connection.session.request(self._mo_message(message), message)
-        except PduError:
+                pdu = self._mo_message(message)
+                if not session.takes_tlvs and needs_tlvs(pdu):
+                    self._hold_for_tlvs(message, now_ms)
+                    return False
+                session.request(pdu, message)
+        except PduError as error:
+            log.warning('message.unencodable', message_id=message.id, account=self.name, error=str(error))
             self.give_up(message)
             return False
         return True
+
+    @property
+    def lacks_tlvs(self) -> bool:
+        """Somebody reads, and nobody who takes TLVs."""
+        connections = self.feed.connections
+        return bool(connections) and not any(connection.session.takes_tlvs for connection in connections)
+
+    def _hold_for_tlvs(self, message: Message, now_ms: int) -> None:
+        """Give an MO message to the session that takes TLVs and has least to do; let it wait if there is none."""
+        feed = self.feed
+        able = [connection for connection in feed.connections if connection.session.takes_tlvs]
+        if able:
+            best = min(able, key=lambda connection: len(feed.held.get(connection, ())) - connection.session.window.free)
+            if len(feed.held.get(best, ())) < HELD_BOUND:
+                feed.hold(best, [message])
+            else:
+                feed.outbox.defer(message, now_ms + RETRY_FIRST_MS)
+            return
+        if not self._logged_needs_tlvs:
+            self._logged_needs_tlvs = True
+            log.warning('mo.needs_tlvs', account=self.name, message_id=message.id)
+        feed.outbox.defer(message, now_ms + NEEDS_TLVS_RETRY_MS)
 
     def send_intermediate(self, message: Message, state: int) -> bool:
         """Let the ESME know of a state that is not final, if it asked for that; return whether it was sent.
@@ -178,6 +216,7 @@ class Account:
         """These got no response: they go to the next session, or to the same again."""
         self.feed.outbox.put_back([context for context in contexts if context is not INTERMEDIATE])
         self.core.release({connection: len(contexts)})
+        self.feed.pump()  # a connection that is gone is nobody's reader any more
 
     def give_up(self, message: Message) -> None:
         """Stop trying to deliver a receipt or an MO message."""

@@ -27,6 +27,7 @@ MAX_ADDRESS_DIGITS = 20
 MAX_ALPHANUMERIC = 11
 ALPHANUMERIC_TON, INTERNATIONAL_TON, SHORT_TON = 5, 1, 3
 MAX_SHORT_CODE = 6
+NUMBER_TONS = frozenset({1, 2})  # international, national: what they are put to is digits
 TONS = frozenset(range(7))  # SMPP 3.4 section 5.2.5
 NPIS = frozenset({0, 1, 3, 4, 6, 8, 9, 10, 14, 18})  # section 5.2.6
 MODE = 0x03  # esm_class bits 1-0: 1 datagram, 2 transaction
@@ -52,6 +53,8 @@ def check_parameters(pdu: SubmitSm, config: AccountConfig, smpp: SmppConfig, spe
     if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:
         bad_ton = pdu.source_addr_ton not in TONS
         raise Refused(CommandStatus.ESME_RINVSRCTON if bad_ton else CommandStatus.ESME_RINVSRCNPI, 'source')
+    if pdu.source_addr_ton in NUMBER_TONS and pdu.source_addr and not pdu.source_addr.removeprefix(b'+').isdigit():
+        raise Refused(CommandStatus.ESME_RINVSRCADR, 'source_addr is not a number')
     if pdu.source_addr_ton == ALPHANUMERIC_TON and len(pdu.source_addr) > MAX_ALPHANUMERIC:
         raise Refused(CommandStatus.ESME_RINVSRCADR, 'an alphanumeric sender has at most 11 characters')
     if pdu.registered_delivery & 3 == SUCCESS_ONLY and not speaks_5:
@@ -182,6 +185,10 @@ def check_destinations(pdu: SubmitMulti, speaks_5: bool) -> None:
     """Check how many destinations a submit_multi has (wire.md C28). Raises Refused."""
     if not 1 <= len(pdu.dest_address) <= (MAX_DESTINATIONS_5 if speaks_5 else MAX_DESTINATIONS):
         raise Refused(CommandStatus.ESME_RINVNUMDESTS, 'a submit_multi has 1 to 254 destinations')
+    if (
+        pdu.replace_if_present_flag and len(pdu.dest_address) > 1
+    ):  # the messages would keep several ids, and one is told
+        raise Refused(CommandStatus.ESME_RINVREPFLAG, 'replace_if_present_flag with several destinations')
 
 
 def submit_to(pdu: SubmitMulti, ton: int, npi: int, address: bytes) -> SubmitSm:

@@ -2,15 +2,18 @@
 
 A message_id is that of a message of the same account whose source_addr is the one given; anything else is unknown, and
 looks the same whatever the reason. Only what is still queued (see `queued`) is cancelled or replaced, and ESME_ROK is
-said after the commit. Each request is a short task; those that look for addresses are limited per account, as they
-look at all that is in memory.
+said after the commit: an ESME that waits too long is refused as long as nothing is committed, from then on it hears of
+the outcome.
+
+Each request is a short task. No account holds up another: so many requests of one may be under way and no more, its
+changes are made one at a time, and looking through memory has a share of the loop's time (`looking`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -22,9 +25,10 @@ from pdu.status import CommandStatus
 from pdu.times import format_absolute
 from smpp.aio.connection import Connection
 from smpp.versions import SMPP_5_0
-from smsc.limits import Rate
+from smsc.clock import wall_ms
+from smsc.looking import LookingTime
 from smsc.message_ids import parse_message_id_of
-from smsc.queued import Addresses, QueuedMessages, has_destination_type, has_source_type
+from smsc.queued import PAGE, Addresses, QueuedMessages, has_destination_type, has_source_type
 from smsc.replacements import Replacements
 
 if TYPE_CHECKING:
@@ -33,12 +37,24 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 ANSWER_S = 10.0  # then the ESME hears that the store is away
-SEARCHES_PER_S = 20  # of an account: requests that name addresses instead of a message_id
+UNDER_WAY = 500  # requests of one account
 LARGEST_ERROR_CODE = 255  # error_code of query_sm_resp is one octet
 COMMIT_POLL_S = 0.002
 
 Done = Callable[[Message, Message | None, int], None]
 """Hears of a submit_sm with replace_if_present_flag: itself, what it has become (None: it is new), a command_status."""
+
+
+Outcome = TypeVar('Outcome')
+
+
+class Turns:
+    """What an account has under way; its changes are made one at a time, so that those of others come in between."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.changing = asyncio.Lock()
+        self.looking = LookingTime()
 
 
 class Amendments:
@@ -48,36 +64,47 @@ class Amendments:
         self._core = core
         self._queued = QueuedMessages(core)
         self._replacements = Replacements(core)
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._searches: dict[str, Rate] = {}
-        self._handlers: dict[type[Pdu], Callable[[Account, Any, bool], Awaitable[Pdu]]] = {
+        self._turns: dict[str, Turns] = {}
+        self._handlers: dict[type[Pdu], Callable[[Account, Any, bool, asyncio.Timeout], Awaitable[Pdu]]] = {
             QuerySm: self._query,
             CancelSm: self._cancel,
             ReplaceSm: self._replace,
         }
 
-    def handle_request(self, connection: Connection, account: 'Account', pdu: Pdu) -> None:
-        """Answer a query_sm, cancel_sm or replace_sm, in its time."""
-        self._core.add_task(self._answer(connection, account, pdu), type(pdu).__name__)
+    def turns_of(self, account: str) -> Turns:
+        """Return what an account of this name has under way."""
+        return self._turns.setdefault(account, Turns())
 
-    async def _answer(self, connection: Connection, account: 'Account', pdu: Pdu) -> None:
+    def handle_request(self, connection: Connection, account: 'Account', pdu: Pdu) -> None:
+        """Answer a query_sm, cancel_sm or replace_sm, in its time, or at once when too many are under way."""
+        turns = self.turns_of(account.name)
+        if turns.under_way >= UNDER_WAY:
+            connection.session.refuse(pdu, CommandStatus.ESME_RTHROTTLED)
+            return
+        turns.under_way += 1
+        self._core.add_task(self._answer(connection, account, pdu, turns), type(pdu).__name__)
+
+    async def _answer(self, connection: Connection, account: 'Account', pdu: Pdu, turns: Turns) -> None:
         session = connection.session
         speaks_5 = session.peer_version >= SMPP_5_0
-        response, status = await self._tried(partial(self._handlers[pdu.__class__], account, pdu, speaks_5))
+        try:
+            response, status = await self._tried(partial(self._handlers[pdu.__class__], account, pdu, speaks_5))
+        finally:
+            turns.under_way -= 1
         if response is None:
             session.refuse(pdu, status)
         else:
             session.respond(response)
         connection.flush()
 
-    async def _tried(self, work: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
+    async def _tried(self, work: Callable[[asyncio.Timeout], Awaitable[Any]]) -> tuple[Any, int]:
         """Return what `work` gives and 0, or None and the status that tells why not."""
         core = self._core
         if not core.store.health.available:
             return None, int(CommandStatus.ESME_RSYSERR)
-        give_up = core.loop.time() + ANSWER_S
         try:
-            return await _within(give_up, work), 0
+            async with asyncio.timeout_at(core.loop.time() + ANSWER_S) as timeout:
+                return await work(timeout), 0
         except Refused as refusal:
             return None, int(refusal.command_status)
         except TimeoutError:
@@ -86,9 +113,29 @@ class Amendments:
             log.exception('amendment.error')
         return None, int(CommandStatus.ESME_RSYSERR)
 
+    async def _alone(self, turns: Turns, work: Callable[[], Awaitable[Outcome]], begun: bool = False) -> Outcome:
+        """Do what finds and changes messages, in the shelf's worker; the caller has the account's turn.
+
+        Raises Refused when the account has used up its time to look through memory; what is `begun` waits instead.
+        """
+        core, queued = self._core, self._queued
+
+        async def measured() -> Outcome:
+            before_s = queued.looked_s
+            try:
+                return await work()
+            finally:
+                turns.looking.spend(queued.looked_s - before_s, core.loop.time())
+
+        wait_s = turns.looking.wait_s(core.loop.time())
+        if wait_s and not begun:
+            raise Refused(CommandStatus.ESME_RTHROTTLED, 'too much to look through')
+        await asyncio.sleep(wait_s)
+        return await core.shelf.alone(measured)
+
     # query_sm
 
-    async def _query(self, account: 'Account', pdu: QuerySm, _: bool) -> Pdu:
+    async def _query(self, account: 'Account', pdu: QuerySm, _: bool, __: asyncio.Timeout) -> Pdu:
         """Tell how a message stands (SMPP 3.4 section 4.8). One of several destinations is not final before all are."""
         messages = await self._named(account, pdu)
         if not messages:
@@ -116,56 +163,69 @@ class Amendments:
 
     # cancel_sm
 
-    async def _cancel(self, account: 'Account', pdu: CancelSm, _: bool) -> Pdu:
+    async def _cancel(self, account: 'Account', pdu: CancelSm, _: bool, timeout: asyncio.Timeout) -> Pdu:
         """End what is still queued (SMPP 3.4 section 4.9): one message, or all with these addresses."""
+        turns = self.turns_of(account.name)
         if pdu.message_id:
             named = [message for message in await self._named(account, pdu) if _is_meant(message, pdu)]
-            cancelled = await self._cancel_ids(named)
+            cancelled = await self._cancel_ids(turns, _unfinished(named), timeout)
         else:
-            self._take_search(account)
-            cancelled = await self._cancel_alike(Addresses(account.name, pdu, pdu.service_type or None))
+            now_id = self._core.ids.next(wall_ms())  # so that what is submitted meanwhile does not keep this up
+            addresses = Addresses(account.name, pdu, pdu.service_type or None, now_id)
+            cancelled = await self._cancel_alike(turns, addresses, timeout)
         if not cancelled:
             raise Refused(CommandStatus.ESME_RCANCELFAIL, 'nothing of it is queued')
         return CancelSmResp(pdu.sequence_number)
 
-    async def _cancel_ids(self, messages: list[Message]) -> int:
-        ids = _unfinished(messages)
-        if not ids:
-            return 0
-
+    async def _cancel_ids(self, turns: Turns, ids: frozenset[int], timeout: asyncio.Timeout) -> int:
         async def cancel() -> int:
             found = await self._queued.find(ids)
-            return await self._queued.cancel(found) if found else 0
+            if not found:
+                return 0
+            timeout.reschedule(None)  # what is committed has happened, and the ESME is to hear so
+            return await self._queued.cancel(found)
 
-        return await self._core.shelf.alone(cancel)
+        if not ids:
+            return 0
+        async with turns.changing:
+            return await self._alone(turns, cancel)
 
-    async def _cancel_alike(self, addresses: Addresses) -> int:
-        cancelled, below_id = 0, None
+    async def _cancel_alike(self, turns: Turns, addresses: Addresses, timeout: asyncio.Timeout) -> int:
+        """Cancel page by page; between two of them everybody else has a turn."""
+        cancelled, below_id = 0, addresses.below_id
 
         async def cancel_page() -> int:
             nonlocal below_id
-            found, below_id = await self._queued.find_alike(addresses, *(() if below_id is None else (below_id,)))
-            return await self._queued.cancel(found) if found else 0
+            found, below_id = await self._queued.find_alike(addresses, below_id, PAGE)
+            if not found:
+                return 0
+            timeout.reschedule(None)
+            return await self._queued.cancel(found)
 
-        while below_id != 0:
-            cancelled += await self._core.shelf.alone(cancel_page)
+        while below_id:
+            async with turns.changing:
+                cancelled += await self._alone(turns, cancel_page, begun=cancelled > 0)
         return cancelled
 
     # replace_sm
 
-    async def _replace(self, account: 'Account', pdu: ReplaceSm, speaks_5: bool) -> Pdu:
-        """Give a queued message another text and other times."""
+    async def _replace(self, account: 'Account', pdu: ReplaceSm, speaks_5: bool, timeout: asyncio.Timeout) -> Pdu:
+        """Give a queued message another text and other times; all that a submit_multi gave this id to, or none."""
         ids = _unfinished(await self._named(account, pdu))
+        turns = self.turns_of(account.name)
 
         async def replace() -> int:
-            replaced = 0
-            for message_id in sorted(ids):
-                for queued in await self._queued.find(frozenset({message_id})):
-                    change = self._replacements.amended(queued, pdu, account, speaks_5)
-                    replaced += await self._queued.replace(queued, change)
-            return replaced
+            found = await self._queued.find(ids)
+            if not found:
+                return 0
+            changes = self._replacements.amended_all(found, pdu, account, speaks_5, self._core.loop.time())
+            timeout.reschedule(None)
+            return await self._queued.replace(changes)
 
-        replaced = await self._core.shelf.alone(replace) if ids else 0
+        replaced = 0
+        if ids:
+            async with turns.changing:
+                replaced = await self._alone(turns, replace)
         if not replaced:
             raise Refused(CommandStatus.ESME_RREPLACEFAIL, 'it is not queued')
         return ReplaceSmResp(pdu.sequence_number)
@@ -183,8 +243,12 @@ class Amendments:
         self._core.add_task(self._replace_present(message, done), 'replace_if_present')
 
     async def _replace_present(self, message: Message, done: Done) -> None:
-        turn = self._turns.setdefault(message.account, asyncio.Lock())
-        replaced, status = await self._tried(partial(self._put_in_place, message, turn))
+        turns = self.turns_of(message.account)
+        turns.under_way += 1
+        try:
+            replaced, status = await self._tried(partial(self._put_in_place, message, turns))
+        finally:
+            turns.under_way -= 1
         if status:
             self._forget(message)
             done(message, None, status)
@@ -195,9 +259,9 @@ class Amendments:
             done(message, replaced, 0)
             await self._settled(message)
         finally:
-            turn.release()
+            turns.changing.release()
 
-    async def _put_in_place(self, message: Message, turn: asyncio.Lock) -> Message | None:
+    async def _put_in_place(self, message: Message, turns: Turns, timeout: asyncio.Timeout) -> Message | None:
         """Return what a queued message has become. Keeps the account's turn: the next one is to find this message."""
         pdu = message.pdu
         assert isinstance(pdu, SubmitSm)
@@ -208,14 +272,16 @@ class Amendments:
             if not found:
                 return None
             change = self._replacements.substituted(found[0], message)
-            return change.message if await self._queued.replace(found[0], change) else None
+            timeout.reschedule(None)
+            return change.message if await self._queued.replace([(found[0], change)]) else None
 
-        self._take_search(self._core.account(message.account))
-        await turn.acquire()
+        if turns.under_way > UNDER_WAY:
+            raise Refused(CommandStatus.ESME_RTHROTTLED, 'too many requests')
+        await turns.changing.acquire()
         try:
-            return await self._core.shelf.alone(replace) if message.upstreams else None
+            return await self._alone(turns, replace) if message.upstreams else None
         except BaseException:
-            turn.release()
+            turns.changing.release()
             raise
 
     def _forget(self, message: Message) -> None:
@@ -228,17 +294,6 @@ class Amendments:
         give_up = self._core.loop.time() + ANSWER_S
         while message.reply is not None and self._core.loop.time() < give_up:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(COMMIT_POLL_S)
-
-    def _take_search(self, account: 'Account') -> None:
-        now = self._core.loop.time()
-        rate = self._searches.setdefault(account.name, Rate(SEARCHES_PER_S, SEARCHES_PER_S, now))
-        if not rate.take(1, now):
-            raise Refused(CommandStatus.ESME_RTHROTTLED, 'too many requests that name addresses')
-
-
-async def _within(give_up: float, work: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout_at(give_up):
-        return await work()
 
 
 def _unfinished(messages: list[Message]) -> frozenset[int]:

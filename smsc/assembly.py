@@ -2,12 +2,19 @@
 
 Parts come in any order, more than once, over any link. Those of one message gather until it is complete or its time is
 up; then they are handed back, joined or as they are: a part is held, never dropped. What was handed back is remembered
-for as long again, so that a late copy of a part is known for one. References are used again, by some handsets for every
-message: only a part with the same octets is a copy, and one that differs from what came under its number begins
-another message. No I/O and no clock: time is an argument, in seconds.
+for as long again, so that a late copy of a part is known for one.
+
+References are used again, by some handsets for every message, and two texts may begin alike: a part with the octets of
+one that came before is only presumed a copy. It is held as long as others are, and counts as soon as a part comes that
+differs. Presumed copies alone make a message if all of them came after the first was handed back: operators repeat
+single PDUs that they got no answer for, not messages.
+
+No account gathers more than its share; for what has no room, the oldest of the account that has most goes on as it is.
+No I/O and no clock: time is an argument, in seconds.
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -29,6 +36,8 @@ from smsc.text import payload_of, without_header
 MESSAGES_BOUND = 10_000  # that gather at a time, and as many that are remembered
 MARKS_BOUND = 200_000  # parts that are remembered
 OCTETS_BOUND = 128 << 20  # of all parts that gather
+MESSAGES_SHARE, OCTETS_SHARE = 2_000, 32 << 20  # the same of one account
+COPIES_BOUND = 255  # that are held beside the parts of one message
 PART_OCTETS = 2_000  # what memory takes for a part besides its body, roughly
 JOINED_OCTETS = 65_000  # of a body; message_payload holds 65,535 with the header
 SHORT_MESSAGE_OCTETS = 254  # SMPP 3.4 section 5.2.22
@@ -140,17 +149,72 @@ class Step(msgspec.Struct):
     """Parts that are not gathered: they go on as they are."""
     repeated: list[Message] = []
     """Copies of parts that came before."""
+    room: list['Step'] = []
+    """The same of other messages, which had to make room; of this account or another."""
+
+
+class _Held(msgspec.Struct):
+    message: Message
+    sequence: int
+    body: bytes
+    early: bool = False
+    """A copy that came before the message was handed back of which it is one."""
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + PART_OCTETS
 
 
 class _Gathering(msgspec.Struct):
+    """`parts` by their numbers; of those in `presumed`, equal ones were handed back before. `copies` are presumed
+    copies too, whose numbers are taken: of another message, perhaps.
+    """
+
     deadline: float
     wait_s: float
-    parts: dict[int, tuple[Message, bytes]]
+    parts: dict[int, _Held] = {}
+    presumed: set[int] = set()
+    copies: list[_Held] = []
     octets: int = 0
 
     @property
     def messages(self) -> list[Message]:
-        return [self.parts[sequence][0] for sequence in sorted(self.parts)]
+        return [self.parts[sequence].message for sequence in sorted(self.parts)]
+
+    @property
+    def is_presumed(self) -> bool:
+        return len(self.presumed) == len(self.parts)
+
+    def is_complete(self, total: int) -> bool:
+        if len(self.parts) < total:
+            return False
+        return not self.is_presumed or not any(held.early for held in self.parts.values())
+
+    def put(self, held: _Held, presumed: bool, now: float) -> None:
+        """Take a part in; one that is no copy begins a message, if there were only copies."""
+        if self.is_presumed and not presumed:
+            self.deadline = now + self.wait_s
+        if held.sequence in self.parts:
+            self.octets -= len(self.parts[held.sequence].body)
+        self.parts[held.sequence] = held
+        self.octets += len(held.body)
+        (self.presumed.add if presumed else self.presumed.discard)(held.sequence)
+
+    def take_over(self, copies: list[_Held], now: float) -> None:
+        """Take in the copies that came beside a message that was handed back."""
+        for held in copies:
+            held.early = True
+            if held.sequence in self.parts:
+                self.copies.append(held)
+            else:
+                self.put(held, True, now)
+
+    def given_up(self) -> Step:
+        """Return what becomes of all this when nothing more comes."""
+        copies = [held.message for held in self.copies]
+        if self.is_presumed:
+            return Step(repeated=self.messages + copies)
+        return Step(incomplete=self.messages, repeated=copies)
 
 
 class _Done(msgspec.Struct):
@@ -160,87 +224,162 @@ class _Done(msgspec.Struct):
     marks: dict[int, int]
 
 
+class _Share(msgspec.Struct):
+    """What gathers of one account, in the order in which it began."""
+
+    gathering: dict[Whole, _Gathering] = {}
+    octets: int = 0
+
+
 class Assembler:
     """The messages of one node that gather."""
 
     def __init__(self) -> None:
         self.octets = 0
+        self._messages = 0
         self._marks = 0
-        self._gathering: dict[Whole, _Gathering] = {}
+        self._shares: dict[str, _Share] = {}  # by account
         self._done: dict[Whole, _Done] = {}
 
     def __len__(self) -> int:
         """Messages that gather."""
-        return len(self._gathering)
+        return self._messages
 
     def add(self, part: MoPart, message: Message, now: float, wait_s: float) -> Step:
         """Take a part in. The first one of a message gives the others `wait_s` seconds."""
-        step = self._compare_with_done(part, message, now) or self._compare_with_gathered(part, message)
-        if step is not None and not step.incomplete:
-            return step
-        step = step or Step()
-        gathering = self._gathering.get(part.whole)
-        size = len(part.body) + PART_OCTETS
-        if self.octets + size > OCTETS_BOUND or (gathering is None and len(self) >= MESSAGES_BOUND):
-            step.passed = [message]
-            return step
-        if gathering is None:
-            gathering = self._gathering[part.whole] = _Gathering(now + wait_s, wait_s, {})
-        gathering.parts[part.sequence] = (message, part.body)
-        gathering.octets += len(part.body)
-        self.octets += size
-        if gathering.octets > JOINED_OCTETS:
-            step.incomplete = [*step.incomplete, *self._hand_back(part.whole, now)]
-        elif len(gathering.parts) == part.whole.total:
-            step.complete = self._hand_back(part.whole, now)
+        share = self._shares.setdefault(part.whole.account, _Share())
+        room = self._make_room(share, part, now)
+        step = self._add(share, part, message, now, wait_s)
+        step.room = room
         return step
 
-    def _compare_with_done(self, part: MoPart, message: Message, now: float) -> Step | None:
-        done = self._done.get(part.whole)
-        if done is None:
-            return None
-        mark = hash(part.body)
-        known = done.marks.get(part.sequence)
-        if done.until <= now or known not in {None, mark}:
-            self._forget(part.whole)
-            return None
-        if known is None:  # late: the parts before it went on without it
-            done.marks[part.sequence] = mark
-            self._marks += 1
-            return Step(passed=[message])
-        return Step(repeated=[message])
+    def _add(self, share: _Share, part: MoPart, message: Message, now: float, wait_s: float) -> Step:
+        whole, held = part.whole, _Held(message, part.sequence, part.body)
+        marks, mark = self._marks_of(whole, now), hash(part.body)
+        known = marks.get(part.sequence) if marks else None
+        gathering = share.gathering.get(whole)
+        if gathering is None:
+            if marks and known is None:  # late: the parts before it went on without it
+                marks[part.sequence] = mark
+                self._marks += 1
+                return Step(passed=[message])
+            gathering = self._begin(share, whole, now, wait_s)
+        self._count(share, held.size)
+        other = gathering.parts.get(part.sequence)
+        if other is None:
+            gathering.put(held, known == mark, now)
+            return self._settle(share, whole, gathering, now)
+        if other.body == held.body or (known == mark and part.sequence not in gathering.presumed):
+            return self._add_copy(share, whole, gathering, held, now)
+        return self._replace(share, whole, gathering, held, now)
 
-    def _compare_with_gathered(self, part: MoPart, message: Message) -> Step | None:
-        gathering = self._gathering.get(part.whole)
-        if gathering is None or part.sequence not in gathering.parts:
-            return None
-        if gathering.parts[part.sequence][1] == part.body:
-            return Step(repeated=[message])
-        return Step(incomplete=self._take(part.whole).messages)  # another message under the same reference begins
+    def _add_copy(self, share: _Share, whole: Whole, gathering: _Gathering, held: _Held, now: float) -> Step:
+        other = gathering.parts[held.sequence]
+        if other.early and other.body == held.body:
+            gathering.parts[held.sequence], held = held, other
+        if len(gathering.copies) >= COPIES_BOUND:
+            self._count(share, -held.size)
+            return Step(repeated=[held.message])
+        gathering.copies.append(held)
+        return self._settle(share, whole, gathering, now)
 
-    def expire(self, now: float) -> list[list[Message]]:
-        """Hand back the messages whose time is up, each as its parts; forget what was remembered long enough."""
-        due = [whole for whole, gathering in self._gathering.items() if gathering.deadline <= now]
+    def _replace(self, share: _Share, whole: Whole, gathering: _Gathering, held: _Held, now: float) -> Step:
+        """Take in a part that differs from the one under its number: that was a copy, or another message begins."""
+        other = gathering.parts[held.sequence]
+        if held.sequence in gathering.presumed:
+            self._count(share, -other.size)
+            gathering.put(held, False, now)
+            step = self._settle(share, whole, gathering, now)
+            step.repeated = [other.message, *step.repeated]
+            return step
+        self._hand_back(share, whole, gathering, now)
+        following = self._begin(share, whole, now, gathering.wait_s)
+        following.put(held, False, now)
+        following.take_over(gathering.copies, now)
+        step = self._settle(share, whole, following, now)
+        step.incomplete = gathering.messages + step.incomplete
+        return step
+
+    def _settle(self, share: _Share, whole: Whole, gathering: _Gathering, now: float) -> Step:
+        """Hand back what is complete, or too large to become so."""
+        if gathering.octets > JOINED_OCTETS:
+            self._end(share, whole, gathering, now)
+            return Step(incomplete=gathering.messages, repeated=[held.message for held in gathering.copies])
+        if not gathering.is_complete(whole.total):
+            return Step()
+        self._hand_back(share, whole, gathering, now)
+        if gathering.copies:
+            self._begin(share, whole, now, gathering.wait_s).take_over(gathering.copies, now)
+        return Step(complete=gathering.messages)
+
+    def _make_room(self, share: _Share, part: MoPart, now: float) -> list[Step]:
+        """Give up what has been waiting longest, until this part has room in its account's share and in all."""
+        size, given_up = len(part.body) + PART_OCTETS, []
+        while share.octets + size > OCTETS_SHARE or (
+            len(share.gathering) >= MESSAGES_SHARE and part.whole not in share.gathering
+        ):
+            given_up.append(self._give_up(share, next(iter(share.gathering)), now))
+        while self.octets + size > OCTETS_BOUND:
+            largest = max(self._shares.values(), key=attrgetter('octets'))
+            given_up.append(self._give_up(largest, next(iter(largest.gathering)), now))
+        while len(self) >= MESSAGES_BOUND and part.whole not in share.gathering:
+            largest = max(self._shares.values(), key=lambda share: len(share.gathering))
+            given_up.append(self._give_up(largest, next(iter(largest.gathering)), now))
+        return given_up
+
+    def expire(self, now: float) -> list[Step]:
+        """Hand back the messages whose time is up; forget what was remembered long enough."""
         while self._done:
             oldest = next(iter(self._done))
             if self._done[oldest].until > now:
                 break
             self._forget(oldest)
-        return [self._hand_back(whole, now) for whole in due]
+        steps = []
+        for share in self._shares.values():
+            due = [whole for whole, gathering in share.gathering.items() if gathering.deadline <= now]
+            steps += [self._give_up(share, whole, now) for whole in due]
+        return steps
 
-    def _hand_back(self, whole: Whole, now: float) -> list[Message]:
-        gathering = self._take(whole)
-        marks = {sequence: hash(body) for sequence, (_, body) in gathering.parts.items()}
+    def _give_up(self, share: _Share, whole: Whole, now: float) -> Step:
+        gathering = share.gathering[whole]
+        self._end(share, whole, gathering, now)
+        return gathering.given_up()
+
+    def _end(self, share: _Share, whole: Whole, gathering: _Gathering, now: float) -> None:
+        self._hand_back(share, whole, gathering, now)
+        self._count(share, -sum(held.size for held in gathering.copies))
+
+    def _begin(self, share: _Share, whole: Whole, now: float, wait_s: float) -> _Gathering:
+        self._messages += 1
+        gathering = share.gathering[whole] = _Gathering(now + wait_s, wait_s)
+        return gathering
+
+    def _hand_back(self, share: _Share, whole: Whole, gathering: _Gathering, now: float) -> None:
+        """Let go of a message but for its copies, and remember it; copies alone are none."""
+        del share.gathering[whole]
+        self._messages -= 1
+        self._count(share, -sum(held.size for held in gathering.parts.values()))
+        if gathering.is_presumed and not gathering.is_complete(whole.total):
+            return
+        if whole in self._done:  # the new entry is the youngest, and stands last
+            self._forget(whole)
+        marks = {sequence: hash(held.body) for sequence, held in gathering.parts.items()}
         self._done[whole] = _Done(now + gathering.wait_s, marks)
         self._marks += len(marks)
         while self._marks > MARKS_BOUND or len(self._done) > MESSAGES_BOUND:
             self._forget(next(iter(self._done)))
-        return gathering.messages
+
+    def _marks_of(self, whole: Whole, now: float) -> dict[int, int] | None:
+        """Return what is remembered of the message with this reference that was handed back last."""
+        done = self._done.get(whole)
+        if done is not None and done.until <= now:
+            self._forget(whole)
+            return None
+        return done.marks if done is not None else None
+
+    def _count(self, share: _Share, octets: int) -> None:
+        share.octets += octets
+        self.octets += octets
 
     def _forget(self, whole: Whole) -> None:
         self._marks -= len(self._done.pop(whole).marks)
-
-    def _take(self, whole: Whole) -> _Gathering:
-        gathering = self._gathering.pop(whole)
-        self.octets -= gathering.octets + PART_OCTETS * len(gathering.parts)
-        return gathering

@@ -65,6 +65,7 @@ class Authenticator:
         self._verified: set[bytes] = set()
         self._key = os.urandom(32)
         self._hasher = argon2.PasswordHasher()
+        self._nobody = ''  # a hash that no password fits
         self.refused = 0
         self._threads = asyncio.Semaphore(CONCURRENT_HASHES)
         self._pool = ThreadPoolExecutor(CONCURRENT_HASHES, 'password', _yield_to_others)
@@ -115,12 +116,21 @@ class Authenticator:
         account = self._account(bind.system_id)
         config = account.config if account is not None else None
         if config is None:
-            self._equal(bind.password, bind.system_id)  # takes the time that a password takes
+            await self._pretend(bind, origin, wanted)
             return None, CommandStatus.ESME_RINVSYSID
         status = await self._check_password(config, bind.password, origin, wanted)
         if status:
             return None, status
         return self._check_account(bind, peer_address, config)
+
+    async def _pretend(self, bind: Bind, origin: str, wanted: Callable[[], bool]) -> None:
+        """Take the time for a system_id that nobody has which a wrong password takes, where that is to be hidden."""
+        self._equal(bind.password, bind.system_id)
+        hashed = [account.config.password_hash for account in self._by_system_id.values() if account.config is not None]
+        if self.core.configuration.smpp.bind_errors == 'same' and any(hashed):
+            if not self._nobody:
+                self._nobody = await self.core.loop.run_in_executor(self._pool, self._hasher.hash, os.urandom(16))
+            await self._check_hashed(self._nobody, bind.password, origin, wanted)
 
     def _note_refused(self, bind: Bind, peer_address: str, origin: str, status: int) -> None:
         self.refused += 1
@@ -167,7 +177,10 @@ class Authenticator:
         if config.password_hash is None:
             matches = config.password is not None and self._equal(config.password.encode(), password)
             return CommandStatus.ESME_ROK if matches else CommandStatus.ESME_RINVPASWD
-        digest = self._digest(config.password_hash.encode() + b'\0' + password)
+        return await self._check_hashed(config.password_hash, password, origin, wanted)
+
+    async def _check_hashed(self, password_hash: str, password: bytes, origin: str, wanted: Callable[[], bool]) -> int:
+        digest = self._digest(password_hash.encode() + b'\0' + password)
         if digest in self._verified:
             return CommandStatus.ESME_ROK
         check = self._checks.get(digest)
@@ -182,7 +195,7 @@ class Authenticator:
         check = self._checks[digest] = _Check(self.core.loop.create_future(), [wanted])
         status = int(CommandStatus.ESME_RBINDFAIL)
         try:
-            status = await self._check_hash(config.password_hash, password, check)
+            status = await self._check_hash(password_hash, password, check)
         finally:
             del self._checks[digest]
             check.status.set_result(status)

@@ -27,7 +27,7 @@ from smsc.shelf import DiskShelf
 from smsc.stage import Stage
 from smsc.text import text_of
 from smsc.tls import TlsContexts
-from storage.parts import Known
+from storage.parts import Begun, Known
 from storage.rows import Outcome, PartOutcome
 from storage.store import Store
 
@@ -60,7 +60,7 @@ class Core:
         self.tls = TlsContexts()
         self.outbinds_ignored = 0
         self.shelf = DiskShelf(store, self.live, wall_ms)
-        self.shelf.on_finished = self.handle_finished
+        self.shelf.on_finished = partial(self.handle_finished, on_disk=True)
         self.shelf.on_fetched = self._pump
         self.shelf.on_expired = self._handle_expired_on_disk
         self.shelf.outbox_of = lambda message: self.account(message.account).feed.outbox
@@ -79,6 +79,7 @@ class Core:
         self.sending: Stage[tuple[Connection | None, Upstream, Message | Part], list[Outcome]]
         self.repeating: Stage[tuple[Upstream, Message | Part], None]
         self.parting: Stage[PartOutcome, Known]
+        self.resuming: Stage[tuple[Upstream, Message], Begun]
         self.references = References()
 
     def add_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -129,13 +130,23 @@ class Core:
 
     # Endings
 
-    def finish(self, message: Message, state: int, error: int = 0, source: object = None) -> None:
+    def finish(
+        self,
+        message: Message,
+        state: int,
+        error: int = 0,
+        source: object = None,
+        parked: tuple[str, str] | None = None,
+    ) -> None:
         """End a message with `state`, in the next batch; its receipt follows if the ESME asked for one of this kind.
 
-        `source` is (connection, response) of the operator's receipt: the response goes out after the commit.
+        `source` is (connection, response) of the operator's receipt: the response goes out after the commit. `parked`
+        is as what the receipt was parked: it is forgotten after the commit.
         """
         outcome = Outcome(message, state, error, self.notice_of(message, state))
         outcome.source = source
+        if parked is not None:
+            outcome.parked = parked
         if message.id in self.live:
             stage = self.finishing
             stage.items.append(outcome)
@@ -191,8 +202,11 @@ class Core:
             outcome.done_at = now_ms
         return await self.store.finish(outcomes)
 
-    def handle_finished(self, outcomes: list[Outcome], changed: set[int]) -> None:
-        """Outcomes are committed: answer the operators, and let the ESMEs know. `changed` were not final before."""
+    def handle_finished(self, outcomes: list[Outcome], changed: set[int], on_disk: bool = False) -> None:
+        """Outcomes are committed: answer the operators, and let the ESMEs know. `changed` were not final before.
+
+        With `on_disk` their receipts are on disk already.
+        """
         accounts: dict[str, None] = {}
         sources = set()
         live, all_accounts = self.live, self.accounts
@@ -202,6 +216,8 @@ class Core:
                 connection, response = outcome.source
                 connection.session.respond(response)
                 sources.add(connection)
+            if outcome.parked is not None:
+                self.unparking.items.append(outcome.parked)
             if message.id not in changed:
                 self.duplicate_outcomes += 1
                 if message.notice != Notice.DUE:  # else it was this message's own outcome that came first
@@ -218,11 +234,16 @@ class Core:
                 message.attempts = 0  # from here on those of its receipt
                 account = all_accounts.get(message.account) or self.account(message.account)
                 account.feed.outbox.put(message)
+            elif not on_disk:  # it went to its upstream's disk meanwhile
+                message.attempts = 0
+                self.account(message.account).feed.outbox.put_on_disk(message)
             accounts[message.account] = None
         for connection in sources:
             connection.flush()
         for name in accounts:
             self.account(name).feed.pump()
+        if self.unparking.items:
+            self.unparking.kick()
 
     async def _commit_closed(self, items: list[tuple[Connection | None, Message]]) -> None:
         """Commit that receipts and MO messages are done with."""

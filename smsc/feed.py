@@ -40,6 +40,7 @@ class Feed:
         self.paused_until = 0.0
         self.idle_since = loop.time()
         self.held: dict[Connection, deque[Held]] = {}
+        self.held_count = 0
         self.send_held: Callable[[Connection, Held, int], bool] = self._send_message
         self.on_stranded: Callable[[Iterable[Held]], None] = self._put_back
         self._readers = readers
@@ -59,19 +60,16 @@ class Feed:
         """Slots of all windows in use."""
         return sum(connection.session.window.reserved for connection in self.connections)
 
-    @property
-    def held_count(self) -> int:
-        """How much is held for connections."""
-        return sum(map(len, self.held.values()))
-
     def hold(self, connection: Connection, items: Iterable[Held], first: bool = False) -> None:
         """Let these be sent by this connection and no other, before anything else; `first` puts them before those held.
 
         Whoever holds pumps afterwards. When the connection goes, they go to `on_stranded`.
         """
         held = self.held.setdefault(connection, deque())
+        items = list(items)
+        self.held_count += len(items)
         if first:
-            held.extendleft(reversed(list(items)))
+            held.extendleft(reversed(items))
         else:
             held.extend(items)
 
@@ -89,6 +87,7 @@ class Feed:
             self._readers.pop(connection, None)
             stranded = self.held.pop(connection, None)
             if stranded:
+                self.held_count -= len(stranded)
                 self.on_stranded(stranded)
             if not self.connections:
                 self.idle_since = self._loop.time()
@@ -109,7 +108,7 @@ class Feed:
         touched: set[Connection] = set()
         now_ms = wall_ms()
         starved = bool(self.held) and self._pump_held(now, now_ms, touched)
-        while outbox.in_memory and not starved:
+        while outbox.in_memory and not starved and self.held_count < outbox.capacity:
             connection = self.roomiest()
             if connection is None:
                 break
@@ -123,6 +122,7 @@ class Feed:
             for message in messages:
                 if not self._send(connection, message, now_ms):
                     window.release()
+                    self.rate.give(1)
             touched.add(connection)
             if self.held:
                 starved = self._pump_held(now, now_ms, touched)
@@ -139,8 +139,10 @@ class Feed:
                     return True
                 window.reserved += 1
                 touched.add(connection)
+                self.held_count -= 1
                 if not self.send_held(connection, items.popleft(), now_ms):
                     window.release()
+                    self.rate.give(1)
             if not items and self.held.get(connection) is items:
                 del self.held[connection]
         return False

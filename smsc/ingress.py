@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 ACCEPT_GIVE_UP_S = 10.0
 WHOLE_FORMS = frozenset({'payload', 'as_is'})
+HELD_A_MESSAGE = 5  # segments, on average over a full stage, beyond which sockets are not read
 MOST_CONGESTED = 99  # congestion_state in percent as long as messages are accepted, SMPP 5.0 section 4.8.4.18
 PAUSE_REASON = 'gathering'
 Submit = SubmitSm | DataSm | SubmitMulti
@@ -50,11 +51,14 @@ Submit = SubmitSm | DataSm | SubmitMulti
 class MultiReply:
     """The response to a submit_multi, which is due once each of its messages is committed, or is not."""
 
-    __slots__ = ('_left', 'response')
+    __slots__ = ('_left', '_messages', '_refused', 'held', 'response')
 
-    def __init__(self, response: SubmitMultiResp, messages: int) -> None:
+    def __init__(self, response: SubmitMultiResp, messages: int, held: int) -> None:
+        """`held` slots of the window are free again with the response."""
         self.response = response
-        self._left = messages
+        self.held = held
+        self._left = self._messages = messages
+        self._refused = 0
 
     def accept(self) -> SubmitMultiResp | None:
         """One message is settled; return the response with the last one."""
@@ -64,6 +68,9 @@ class MultiReply:
     def refuse(self, destination: tuple[int, int, bytes], status: int) -> SubmitMultiResp | None:
         """The same for a message that was not accepted."""
         self.response.unsuccess_sme = (*self.response.unsuccess_sme, UnsuccessSme(*destination, status))
+        self._refused += 1
+        if self._refused == self._messages:
+            self.response.command_status, self.response.message_id = status, b''
         return self.accept()
 
 
@@ -81,6 +88,7 @@ class Ingress:
         )
         self.accepting.on_room = self.resume
         self._paused: set[Connection] = set()
+        self._held = 0  # segments beyond the first of each message that gathers
         self._later = 0  # requests of the same read that are still to be looked at
 
     def handle_submits(self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int) -> None:
@@ -109,7 +117,10 @@ class Ingress:
 
     @property
     def _too_much(self) -> bool:
-        return self.accepting.full or self.core.shelf.load > self.accepting.bound
+        accepting = self.accepting
+        if self._held > HELD_A_MESSAGE * accepting.bound:
+            return True
+        return accepting.full or self.core.shelf.load > accepting.bound
 
     def resume(self) -> None:
         """Let the sockets be read again that fed a full stage."""
@@ -148,6 +159,7 @@ class Ingress:
             raise _window_exceeded(session)
         response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
+        self._held += held
         self._gather(account, message)
 
     def _config_of(self, account: 'Account') -> 'AccountConfig':
@@ -233,42 +245,45 @@ class Ingress:
         check_destinations(pdu, connection.session.peer_version >= SMPP_5_0)
         if account.waiting + len(pdu.dest_address) > config.waiting:
             raise Refused(*_QUEUE_FULL)
+        session = connection.session
         messages: list[Message] = []
         unsuccess: list[UnsuccessSme] = []
+        segments = 0  # of each: what they say is the same
         for destination in pdu.dest_address:
             try:
-                messages.append(self._make_one(connection, account, pdu, destination, now_ms))
+                submit = self._submit_to(session, config, pdu, destination)
+                segments = segments or segment_count(submit, config.alphabet)
+                messages.append(self._make(account, config, submit, segments, now_ms))
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 unsuccess.append(_unsuccess(destination, refusal.command_status))
-        if messages and not account.rate.take_whole(sum(message.segments for message in messages), now):
+        if messages and not account.rate.take_whole(segments * len(messages), now):
             raise Refused(*_THROTTLED)
+        held = max(0, segments * len(messages) - 1)
+        if held and not session.hold(held, self._later):
+            raise _window_exceeded(session)
         response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(unsuccess))
         if not messages:
             response.command_status = unsuccess[0].error_status_code
-            connection.session.respond(response)
+            session.respond(response)
             return
         response.message_id = format_message_id(messages[0].id, config)
-        reply = MultiReply(response, len(messages))
+        reply = MultiReply(response, len(messages), held)
+        self._held += held
         for message in messages:
             message.shown_id = messages[0].id if message is not messages[0] else 0
-            message.reply = connection, reply, 0
+            message.reply = connection, reply, held
             self._gather(account, message)
 
-    def _make_one(
-        self,
-        connection: Connection,
-        account: 'Account',
-        pdu: SubmitMulti,
-        destination: SmeAddress | DistributionList,
-        now_ms: int,
-    ) -> Message:
+    def _submit_to(
+        self, session: Session, config: 'AccountConfig', pdu: SubmitMulti, destination: SmeAddress | DistributionList
+    ) -> SubmitSm:
+        """Return the submit_sm of one destination, checked. Raises Refused."""
         if isinstance(destination, DistributionList):
             raise Refused(CommandStatus.ESME_RINVDLNAME, 'there are no distribution lists')
-        config = self._config_of(account)
         submit = submit_to(pdu, destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr)
-        check_parameters(submit, config, self.core.configuration.smpp, connection.session.peer_version >= SMPP_5_0)
-        return self._make(account, config, submit, segment_count(submit, config.alphabet), now_ms)
+        check_parameters(submit, config, self.core.configuration.smpp, session.peer_version >= SMPP_5_0)
+        return submit
 
     # Answers
 
@@ -303,11 +318,12 @@ class Ingress:
                 self.core.upstreams[name].feed.pump()
 
     def _respond(self, connection: Connection, response: Pdu | None, held: int) -> None:
-        session = connection.session
-        if held:
-            session.free(held)
         if response is None:
             return
+        session = connection.session
+        if held:
+            self._held -= held
+            session.free(held)
         if session.peer_version >= SMPP_5_0:
             response.tlvs = ((int(Tag.CONGESTION_STATE), bytes([self._congestion()])),)  # type: ignore[attr-defined]
         session.respond(response)
@@ -334,11 +350,9 @@ class Ingress:
             message.reply = None
             account = self.core.account(message.account)
             account.accepted += 1
-            if isinstance(response, MultiReply):
-                self._respond(connection, response.accept(), held)
-            else:
-                response.message_id = format_message_id(replaced.shown_id or replaced.id, account.config)
-                self._respond(connection, response, held)
+            answer: Any = response.accept() if isinstance(response, MultiReply) else response
+            answer.message_id = format_message_id(replaced.shown_id or replaced.id, account.config)
+            self._respond(connection, answer, held)
             connection.flush()
 
     def _refuse_one(self, message: Message, status: int) -> Connection:

@@ -9,6 +9,17 @@ FULL_PAUSE_S = 1.0
 BURST_S = 0.02  # of the rate
 
 
+STATUSES_BOUND = 200
+UNLISTED = 0xFFFFFFFF  # statuses beyond, counted together
+
+
+def count_status(counts: dict[int, int], status: int) -> None:
+    """Count a command_status that a peer has sent; it may be any number, so those that are told apart are bounded."""
+    if status not in counts and len(counts) >= STATUSES_BOUND:
+        status = UNLISTED
+    counts[status] = counts.get(status, 0) + 1
+
+
 class Rate:
     """Lets `rate_per_s` pass in the long run and `burst` at once after a pause; a rate of 0 lets everything pass."""
 
@@ -29,9 +40,16 @@ class Rate:
         self._at = now
         if tokens > self.burst:
             tokens = self.burst
+        if tokens < 1:  # less than none, after more than a burst was let pass
+            self._tokens = tokens
+            return 0
         taken = min(wanted, int(tokens))
         self._tokens = tokens - taken
         return taken
+
+    def give(self, count: int) -> None:
+        """Take tokens back that were taken for nothing."""
+        self._tokens += count
 
     def take_whole(self, wanted: int, now: float) -> bool:
         """Take all of `wanted` tokens or none; more than a whole burst is let pass when the burst is there."""

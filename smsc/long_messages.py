@@ -17,6 +17,7 @@ from pdu.receipt_text import MessageState
 from pdu.segments import SegmentError
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
+from smsc.clock import wall_ms
 from smsc.dispatching import dispatch
 from smsc.wire_forms import part_of, submits_of
 from storage.rows import PartOutcome
@@ -36,14 +37,17 @@ class LongMessages:
     def __init__(self, upstream: 'Upstream') -> None:
         self._upstream = upstream
         self._core = upstream.core
-        self._stranded: list[Part] = []  # for the next link, or a later time
+        # Segments that are not sent: held by a link, stranded, or refused for now; by message id and number. What a
+        # link holds and is not here any more was withdrawn.
+        self._waiting: dict[int, dict[int, Part]] = {}
+        self._stranded: dict[int, list[Part]] = {}  # by message id: for the next link, or a later time
         self._failed: dict[int, list[Part]] = {}  # by message id: a temporary error, others are outstanding
         self._chains: OrderedDict[Chain, Connection] = OrderedDict()  # the link that a message of an ESME's parts takes
 
     @property
     def waiting(self) -> int:
-        """Segments that wait for a link or a time."""
-        return len(self._stranded) + sum(map(len, self._failed.values()))
+        """Messages that are begun and lack segments, not counting what is outstanding."""
+        return len(self._waiting)
 
     # Sending
 
@@ -55,9 +59,8 @@ class LongMessages:
         upstream, core, pdu = self._upstream, self._core, message.pdu
         assert isinstance(pdu, SubmitSm)
         reference = message.reference
-        part = part_of(pdu)
-        if part is not None:
-            chain = message.account, pdu.source_addr, pdu.destination_addr, part.reference, part.total
+        chain = chain_of(message)
+        if chain is not None:
             link = self._link_of(chain, connection)
             if link is not connection:
                 upstream.feed.hold(link, [message])
@@ -82,43 +85,28 @@ class LongMessages:
             self._chains.popitem(last=False)
         return link
 
+    def is_bound_here(self, message: Message) -> bool:
+        """Return whether a message is a part that an ESME made of one that this upstream has begun to get."""
+        chain = chain_of(message)
+        return chain is not None and chain in self._chains
+
     def _begin(self, connection: Connection, message: Message, pdus: list[SubmitSm], now_ms: int) -> bool:
         split, total = message.split, len(pdus)
         if split is None and message.repeated:
-            self._core.add_task(self._resume(message), 'resume')
+            self._core.resuming.items.append((self._upstream, message))
+            self._core.resuming.kick()
             return False
         if split is None or split.total != total:
             split = message.split = Split(total, set())
         message.segments = total
-        first, *rest = [
-            Part(message, number, total, pdu) for number, pdu in enumerate(pdus, 1) if number not in split.taken
+        parts = [
+            Part(message, number, total, pdu, self._upstream.name)
+            for number, pdu in enumerate(pdus, 1)
+            if number not in split.taken
         ]
-        self._upstream.feed.hold(connection, rest)
-        return self._send_part(connection, first, now_ms)
-
-    async def _resume(self, message: Message) -> None:
-        """Ask the store which segments an operator has taken or refused before a restart; the others go to the same
-        upstream.
-        """
-        parts = self._core.store.parts
-        segments = (await parts.taken([message.id])).get(message.id, [])
-        upstream = self._upstream
-        if segments:
-            upstream = self._core.upstreams.get(segments[0].upstream, upstream)
-        mine = [segment for segment in segments if segment.upstream == upstream.name]
-        done = {segment.part for segment in mine}
-        if mine:
-            done |= {number for number, _, _ in (await parts.known([message.id])).get(message.id, [])}
-        total = max((segment.parts for segment in mine), default=0)
-        message.split = Split(total, done)
-        message.upstream = upstream.name
-        if mine and len(done) == total:  # nothing is left to send: it waits for receipts
-            last = Part(message, mine[0].part, total, None, mine[0].upstream_message_id, completes=True)
-            self._core.sending.items.append((None, upstream, last))
-            self._core.sending.kick()
-            return
-        upstream.feed.outbox.put_back([message])
-        upstream.feed.pump()
+        self._waiting[message.id] = {part.number: part for part in parts}
+        self._upstream.feed.hold(connection, parts[1:])
+        return self._send_part(connection, parts[0], now_ms)
 
     def send_held(self, connection: Connection, item: 'Held', now_ms: int) -> bool:
         """Send what was held for a link: a segment, or a part that an ESME made."""
@@ -128,8 +116,12 @@ class LongMessages:
 
     def _send_part(self, connection: Connection, part: Part, now_ms: int) -> bool:
         message = part.message
-        split = _split_of(message)
+        waiting = self._waiting.get(message.id)
+        if waiting is None or waiting.get(part.number) is not part:  # it was withdrawn
+            return False
         if message.state != MessageState.ENROUTE:  # it ended meanwhile
+            self._withdraw(message)
+            self._core.count_sent(message)
             return False
         if message.id in self._failed:
             self._failed[message.id].append(part)
@@ -137,12 +129,19 @@ class LongMessages:
         if message.expires_at <= now_ms:
             self._end([part], MessageState.EXPIRED, 0)
             return False
+        self._sent(part)
         assert part.pdu is not None
         if not self._upstream.request(connection, part.pdu, part):
             self._withdraw(message)
             return False
-        split.outstanding += 1
+        _split_of(message).outstanding += 1
         return True
+
+    def _sent(self, part: Part) -> None:
+        waiting = self._waiting[part.id]
+        del waiting[part.number]
+        if not waiting:
+            del self._waiting[part.id]
 
     # What the operator answers
 
@@ -150,52 +149,78 @@ class LongMessages:
         """The operator has taken a segment."""
         split = _split_of(part.message)
         split.outstanding -= 1
+        self._note_taken(part, split)
+        self._settle(part.message)
+
+    def _note_taken(self, part: Part, split: Split) -> None:
         split.taken.add(part.number)
         part.pdu = None
         if len(split.taken) == split.total:
             part.completes = True
             self._core.count_sent(part.message)
-        self._settle(part.message)
 
     def handle_throttled(self, connection: Connection | None, parts: list[Part]) -> None:
         """The operator wants these segments later: they go first."""
-        for part in parts:
-            split = _split_of(part.message)
-            split.outstanding -= 1
-            if split.ended is not None:
-                self._end([part], *split.ended)
-        parts = [part for part in parts if _split_of(part.message).ended is None]
+        again = [part for part in parts if self._goes_again(part)]
+        self._wait(again)
         if connection is not None and connection in self._upstream.feed.connections:
-            self._upstream.feed.hold(connection, parts, first=True)
+            self._upstream.feed.hold(connection, again, first=True)
         else:
-            self.strand(parts)
+            self.strand(again)
 
-    def handle_refused(self, part: Part, status: int, temporary: bool) -> None:
-        """The operator has refused a segment."""
+    def _goes_again(self, part: Part) -> bool:
+        """A segment was not taken; return whether it is to be sent again: others may have ended the message."""
         split = _split_of(part.message)
         split.outstanding -= 1
         if split.ended is not None:
             self._end([part], *split.ended)
-        elif temporary:
-            self._failed.setdefault(part.id, []).append(part)
-        else:
-            self._end([part], ending(status), status)
-        self._settle(part.message)
+        return split.ended is None
+
+    def handle_refused(self, part: Part, status: int, temporary: bool) -> None:
+        """The operator has refused a segment; or, `status` 0, taken it under an id that cannot be read."""
+        message = part.message
+        if not status:
+            split = _split_of(message)
+            split.outstanding -= 1
+            self._note_taken(part, split)
+            self._record([part], MessageState.UNKNOWN, 0)
+        elif self._goes_again(part):
+            if temporary:
+                self._wait([part])
+                self._failed.setdefault(part.id, []).append(part)
+            else:
+                self._end([part], MessageState.UNDELIVERABLE, status)
+        self._settle(message)
 
     def handle_marked(self, part: Part) -> None:
         """It is committed that the operator may have taken a segment, and did not say so: it goes again.
 
         Until then it counts as outstanding, so that its message does not go elsewhere as a whole.
         """
-        message, split = part.message, _split_of(part.message)
-        split.outstanding -= 1
-        if split.ended is not None:
-            self._end([part], *split.ended)
-        elif message.id in self._failed:
-            self._failed[message.id].append(part)
-            self._settle(message)
+        if not self._goes_again(part):
+            return
+        self._wait([part])
+        if part.id in self._failed:
+            self._failed[part.id].append(part)
+            self._settle(part.message)
         else:
             self.strand([part])
+
+    def take_back(self, part: Part) -> bool:
+        """A late answer came to a segment: return whether it was to be sent again, and is not any more."""
+        waiting = self._waiting.get(part.id)
+        if waiting is None or waiting.get(part.number) is not part:
+            return False
+        self._sent(part)
+        for parts in (self._failed.get(part.id, []), self._stranded.get(part.id, [])):
+            if part in parts:
+                parts.remove(part)
+        _split_of(part.message).outstanding += 1
+        return True
+
+    def _wait(self, parts: list[Part]) -> None:
+        for part in parts:
+            self._waiting.setdefault(part.id, {})[part.number] = part
 
     def _settle(self, message: Message) -> None:
         """Once nothing of a message is outstanding: deal with what was refused for now."""
@@ -208,18 +233,26 @@ class LongMessages:
             self._upstream.try_elsewhere(message)
             return
         message.attempts += 1
-        due_at = self._core.loop.time() + self._upstream.back_off_s(message)
+        back_off_s = self._upstream.back_off_s(message)
         for part in parts:
-            part.due_at = due_at
-        self._stranded += parts
+            part.due_at = self._core.loop.time() + back_off_s
+        if len(self._stranded) >= self._upstream.feed.outbox.capacity:  # it takes the half of everything
+            self._upstream.feed.pause(back_off_s)
+        self._wait(parts)
+        self._stranded[message.id] = parts
+        if self._upstream.removed:
+            self.end_all()
 
     def _end(self, parts: list[Part], state: int, error: int) -> None:
         """End segments of one message that no operator will take, and with them those that are not sent yet."""
         message = parts[0].message
-        split = _split_of(message)
-        split.ended = state, error
-        parts = parts + self._withdraw(message)
+        _split_of(message).ended = state, error
+        others = [part for part in self._withdraw(message) if part not in parts]
         self._core.count_sent(message)
+        self._record(parts + others, state, error)
+
+    def _record(self, parts: list[Part], state: int, error: int) -> None:
+        message = parts[0].message
         if message.pdu.registered_delivery & RECEIPT_WANTED:
             self._core.parting.items += [PartOutcome(message, part.number, part.total, state, error) for part in parts]
             self._core.parting.kick()
@@ -232,18 +265,11 @@ class LongMessages:
         self._end([part], state, 0)
 
     def _withdraw(self, message: Message) -> list[Part]:
-        """Take every segment of a message out of what waits; return them in order."""
-        parts = self._failed.pop(message.id, [])
-        for items in self._upstream.feed.held.values():
-            mine = [item for item in items if isinstance(item, Part) and item.message is message]
-            if mine:
-                others = [item for item in items if not (isinstance(item, Part) and item.message is message)]
-                items.clear()
-                items.extend(others)
-                parts += mine
-        parts += [part for part in self._stranded if part.message is message]
-        self._stranded = [part for part in self._stranded if part.message is not message]
-        return sorted(parts, key=lambda part: part.number)
+        """Take every segment of a message out of what waits; return them in order. Links pass over what they hold."""
+        self._failed.pop(message.id, None)
+        self._stranded.pop(message.id, None)
+        waiting = self._waiting.pop(message.id, {})
+        return [waiting[number] for number in sorted(waiting)]
 
     # Links that go
 
@@ -254,31 +280,42 @@ class LongMessages:
 
     def strand(self, items: Iterable['Held']) -> None:
         """Take what was held for a link that is gone, or was lost with it."""
-        items = list(items)
-        self._upstream.feed.outbox.put_back([item for item in items if isinstance(item, Message)])
-        self._stranded += [item for item in items if isinstance(item, Part)]
-        self.place(self._core.loop.time())
+        messages: list[Message] = []
+        for item in items:
+            if isinstance(item, Message):
+                messages.append(item)
+            elif self._waiting.get(item.id, {}).get(item.number) is item:
+                self._stranded.setdefault(item.id, []).append(item)
+        self._upstream.feed.outbox.put_back(messages)
+        if self._upstream.removed:
+            self.end_all()
+        else:
+            self.place(self._core.loop.time())
 
     def place(self, now: float) -> None:
-        """Give links the segments that wait for one; without a link, messages not begun go elsewhere as a whole."""
+        """Give links the segments that wait for one; without a link, messages not begun go elsewhere as a whole.
+
+        Called twice a second at least: what ran out of time ends here.
+        """
         if not self._stranded:
             return
-        feed = self._upstream.feed
+        feed, now_ms = self._upstream.feed, wall_ms()
+        for parts in list(self._stranded.values()):
+            if parts[0].message.expires_at <= now_ms:
+                self._end(parts, MessageState.EXPIRED, 0)
         if not feed.connections:
             if feed.outbox.offline:
                 self._collapse()
             return
-        due = [part for part in self._stranded if part.due_at <= now]
-        self._stranded = [part for part in self._stranded if part.due_at > now]
-        by_message: dict[int, list[Part]] = {}
-        for part in due:
-            by_message.setdefault(part.id, []).append(part)
-        for parts in by_message.values():
-            parts.sort(key=lambda part: part.number)
-            feed.hold(feed.roomiest() or feed.connections[0], parts)
+        for message_id, parts in list(self._stranded.items()):
+            if parts[0].due_at <= now:
+                del self._stranded[message_id]
+                parts.sort(key=lambda part: part.number)
+                feed.hold(feed.roomiest() or feed.connections[0], parts)
 
     def _collapse(self) -> None:
-        for message in {part.id: part.message for part in self._stranded}.values():
+        for parts in list(self._stranded.values()):
+            message = parts[0].message
             if _split_of(message).unsent:
                 self._withdraw(message)
                 message.split = None
@@ -286,14 +323,26 @@ class LongMessages:
 
     def end_all(self) -> None:
         """This upstream is configured no more: what it had begun ends, the rest is routed anew."""
-        self._collapse()
-        for message in {part.id: part.message for part in self._stranded}.values():
-            self._end(self._withdraw(message), MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RSYSERR))
+        for message_id in list(self._stranded):
+            parts = list(self._waiting.get(message_id, {}).values())
+            message = self._stranded[message_id][0].message
+            if _split_of(message).unsent:
+                self._withdraw(message)
+                message.split = None
+                self._core.decide(message)
+                dispatch(self._core, message)
+            else:
+                self._end(parts, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RSYSERR))
 
 
-def ending(status: int) -> MessageState:
-    """Return what a refusal for good means; of 0, the operator took the message and gave no id that can be read."""
-    return MessageState.UNDELIVERABLE if status else MessageState.UNKNOWN
+def chain_of(message: Message) -> Chain | None:
+    """Return what the parts of a message that an ESME split have in common, None for any other."""
+    pdu = message.pdu
+    assert isinstance(pdu, SubmitSm)
+    part = part_of(pdu)
+    if part is None:
+        return None
+    return message.account, pdu.source_addr, pdu.destination_addr, part.reference, part.total
 
 
 def _split_of(message: Message) -> Split:

@@ -15,12 +15,13 @@ from domain.message import Kind, Message, Notice
 from pdu.codec import encode
 from pdu.pdus import AlertNotification, DataSm, DataSmResp, DeliverSm, DeliverSmResp
 from pdu.receipt_text import MessageState
+from pdu.segments import UDHI
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
 from smsc.assembly import Assembler, MoPart, Step, join, read_part
 from smsc.clock import wall_ms
 from smsc.core import HOUR_MS, Core
-from smsc.mo_pdu import alphabet_from, deliver_sm_of
+from smsc.mo_pdu import alphabet_from, deliver_sm_of, needs_tlvs, segments_of
 from smsc.stage import Stage
 from smsc.text import text_of
 from smsc.upstream import Upstream
@@ -96,6 +97,7 @@ class MoMessages:
             pdu,
             min(pdu.priority_flag, 4),
             now_ms + MO_VALIDITY_MS,
+            segments=segments_of(pdu),
         )
         message.reply = (connection, response)
         core.live[message.id] = message
@@ -191,6 +193,9 @@ class MoMessages:
             self._note_incomplete(step.incomplete)
         for message in (*step.incomplete, *step.passed):
             self.core.account(message.account).feed.outbox.put(message)
+        for other in step.room:
+            self._follow(other)
+            self._pump(other.incomplete)
         self.ending_parts.kick()
 
     def _note_incomplete(self, parts: list[Message]) -> None:
@@ -203,13 +208,16 @@ class MoMessages:
             )
 
     def _join(self, parts: list[Message]) -> None:
-        """Make one message of all its parts; as they are, if that has no wire form."""
+        """Make one message of all its parts; as they are, if that has no wire form, or none for who reads now."""
         first = parts[0]
         try:
             pdu = join([part.pdu for part in parts if isinstance(part.pdu, DeliverSm)])
             pdu.octets = encode(pdu)
         except PduError:
             self._follow(Step(incomplete=parts))
+            return
+        if needs_tlvs(pdu) and self.core.account(first.account).lacks_tlvs and all(map(_has_header, parts)):
+            self._follow(Step(passed=parts))
             return
         joined = Message(
             self.core.ids.next(wall_ms()),
@@ -219,6 +227,7 @@ class MoMessages:
             pdu,
             max(part.priority for part in parts),
             max(part.expires_at for part in parts),
+            segments=segments_of(pdu),
         )
         self.core.live[joined.id] = joined
         self.ending_parts.items.append(Ending(parts, joined))
@@ -261,9 +270,9 @@ class MoMessages:
 
     def tick(self, now: float) -> None:
         """Pass on what waited long enough for its missing parts, as it is."""
-        for parts in self.assembler.expire(now):
-            self._follow(Step(incomplete=parts))
-            self._pump(parts)
+        for step in self.assembler.expire(now):
+            self._follow(step)
+            self._pump(step.incomplete)
 
     # What is no message
 
@@ -280,3 +289,8 @@ class MoMessages:
                 self.alerts += 1
                 return
         self.alerts_dropped += 1
+
+
+def _has_header(part: Message) -> bool:
+    """Return whether a part says without TLVs which one it is."""
+    return bool(part.pdu.esm_class & UDHI)

@@ -5,6 +5,7 @@ import msgspec
 from pdu import alphabets
 from pdu.alphabets import Alphabet, AlphabetError
 from pdu.codec import encode
+from pdu.cutting import MESSAGE_OCTETS
 from pdu.pdus import DataSm, DeliverSm
 from pdu.segments import UDHI, decode_elements
 from pdu.tlvs import Tag, find
@@ -12,6 +13,8 @@ from smsc.assembly import NATIONAL, SHORT_MESSAGE_OCTETS
 from smsc.config.account_schema import AccountConfig
 from smsc.config.upstream_schema import UpstreamConfig
 from smsc.text import payload_of, without_header
+
+PAYLOAD_OCTETS = 0xFFFF  # of message_payload, SMPP 3.4 section 5.3.2.32
 
 
 def deliver_sm_of(pdu: DataSm) -> DeliverSm:
@@ -50,6 +53,19 @@ def alphabet_for(account: AccountConfig | None) -> str:
     return (account.mo_alphabet or account.alphabet) if account else str(Alphabet.GSM)
 
 
+def segments_of(pdu: DeliverSm) -> int:
+    """Return how many short messages an MO message takes in memory, roughly."""
+    return 1 + len(payload_of(pdu)) // MESSAGE_OCTETS
+
+
+def needs_tlvs(pdu: DeliverSm) -> bool:
+    """Return whether a PDU without TLVs has no room for a message; a session of 3.3 takes no other."""
+    if not pdu.tlvs:
+        return False
+    payload = find(pdu.tlvs, Tag.MESSAGE_PAYLOAD) or b''
+    return len(payload) > SHORT_MESSAGE_OCTETS or bool(payload and pdu.short_message)
+
+
 def mo_message(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
     """Return an MO message as its ESME gets it: what the operator sent, byte for byte but for the header.
 
@@ -61,8 +77,8 @@ def mo_message(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
 def _transcoded(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
     """Return a text of data_coding 0 in the alphabet `target`, or in UCS-2 if that lacks a character.
 
-    What is no text of the alphabet `source`, what brings national shift tables, and what has user data in both places
-    stays as it is.
+    What is no text of the alphabet `source`, what brings national shift tables, what has user data in both places, and
+    what would be too long for a PDU stays as it is.
     """
     octets = payload_of(pdu)
     elements = decode_elements(octets) if pdu.esm_class & UDHI else ()
@@ -74,6 +90,8 @@ def _transcoded(pdu: DeliverSm, source: str, target: str) -> DeliverSm:
     if text is None:
         return pdu
     data_coding, written = _encode(text, Alphabet(target))
+    if len(octets) - len(body) + len(written) > PAYLOAD_OCTETS:
+        return pdu
     return _with_user_data(pdu, data_coding, octets[: len(octets) - len(body)] + written)
 
 

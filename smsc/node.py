@@ -33,16 +33,19 @@ from smsc.sending import (
     Sent,
     commit_repeated,
     commit_sent,
+    find_begun,
+    handle_begun,
     handle_parted,
     handle_repeated,
     handle_sent,
+    put_off_begun,
     refuse_parted,
 )
 from smsc.stage import Stage
 from smsc.tls import TlsContexts, TlsError, contexts_of
 from smsc.upkeep import Upkeep
 from smsc.upstream import Upstream
-from storage.parts import Known
+from storage.parts import Begun, Known
 from storage.rows import Outcome, PartOutcome
 from storage.store import Store
 
@@ -74,6 +77,9 @@ class Node:
         core.parting = Stage[PartOutcome, Known](
             'part', store.parts.record, partial(handle_parted, core), partial(refuse_parted, core), batch
         )
+        core.resuming = Stage[tuple[Upstream, Message], Begun](
+            'resume', partial(find_begun, core), partial(handle_begun, core), partial(put_off_begun, core), batch
+        )
         core.repeating = Stage[tuple[Upstream, Message | Part], None](
             'repeat',
             partial(commit_repeated, core),
@@ -88,6 +94,7 @@ class Node:
             core.sending,
             self.receipts.correlating,
             core.parting,
+            core.resuming,
             core.finishing,
             core.closing,
             core.repeating,
@@ -185,13 +192,15 @@ class Node:
     async def _remove(self, upstream: Upstream) -> None:
         """Part from an upstream, and route what waits for it anew."""
         core = self.core
+        upstream.removed = True
         await upstream.stop_links()
         del core.upstreams[upstream.name]
         outbox = upstream.feed.outbox
         for message in outbox.go_offline():
             core.decide(message)
             dispatch(core, message)
-        upstream.long_messages.end_all()
+        await core.repeating.drain()
+        upstream.end_all()
         await core.sending.drain()
         upstream.forget_all()
         await core.shelf.drain()
@@ -246,6 +255,8 @@ class Node:
 
     async def _settle(self) -> None:
         """Commit what is left, and put the queues on disk."""
+        for upstream in self.core.upstreams.values():
+            upstream.end_held()
         for stage in self.stages:
             await stage.drain()
         for account in self.core.accounts.values():

@@ -5,7 +5,8 @@ reader is away (`offline`) keeps nothing new in memory: after a restart, and for
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
+from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -50,6 +51,7 @@ class Outbox:
         self.name = name
         self.capacity = capacity
         self.in_memory = 0
+        self.more_segments = 0  # beyond the first, of the messages in memory
         self.offline = True
         self.departures = 0  # how often its reader went away, and its lanes were forgotten
         self.lanes = [Lane() for _ in range(PRIORITIES)]
@@ -65,15 +67,26 @@ class Outbox:
         """Messages waiting here, in memory and on disk."""
         return self.in_memory + self.on_disk
 
+    @property
+    def room(self) -> int:
+        """How many segments memory may still hold; a long message counts as all of its own, which bounds the octets."""
+        return self.capacity - self.in_memory - self.more_segments
+
     def put(self, message: Message) -> None:
         """Add a message at the end of its lane."""
         lane = self.lanes[message.priority]
-        if lane.on_disk or self.offline or self.in_memory >= self.capacity:
-            lane.on_disk += 1
-            self._shelf.put(self, message, 0)
+        if lane.on_disk or self.offline or self.in_memory + self.more_segments >= self.capacity:
+            self.put_on_disk(message)
         else:
             lane.head.append(message)
             self.in_memory += 1
+            if message.segments > 1:
+                self.more_segments += message.segments - 1
+
+    def put_on_disk(self, message: Message) -> None:
+        """Add a message at the end of its lane, by way of the disk."""
+        self.lanes[message.priority].on_disk += 1
+        self._shelf.put(self, message, 0)
 
     def put_back(self, messages: Iterable[Message]) -> None:
         """Return messages that were taken but did not leave, ahead of what was accepted after them.
@@ -92,6 +105,7 @@ class Outbox:
             head.appendleft(message)
             head.extendleft(reversed(older))
             self.in_memory += 1
+            self.more_segments += message.segments - 1
 
     def defer(self, message: Message, due_at: int) -> None:
         """Let a message wait on disk until `due_at` (Unix milliseconds)."""
@@ -111,8 +125,8 @@ class Outbox:
                 else:
                     taken.extend(head.popleft() for _ in range(wanted))
                     break
-        self.in_memory -= len(taken)
-        if self.in_memory * 2 < self.capacity:
+        self._left(taken)
+        if self.room * 2 > self.capacity:
             self.refill()
         return taken
 
@@ -128,6 +142,14 @@ class Outbox:
         """Take in messages that were read from disk, in their order."""
         lane.head.extend(messages)
         self.in_memory += len(messages)
+        self.more_segments += sum(message.segments - 1 for message in messages)
+
+    def _left(self, messages: list[Message]) -> None:
+        self.in_memory -= len(messages)
+        if not self.in_memory:
+            self.more_segments = 0
+        elif self.more_segments:
+            self.more_segments -= sum(message.segments - 1 for message in messages)
 
     def go_online(self) -> None:
         """Somebody reads again."""
@@ -151,12 +173,25 @@ class Outbox:
                     mine.append(message)
             lane.cursor = (0, 0)
             lane.head.clear()
-        self.in_memory = 0
+        self.in_memory = self.more_segments = 0
         return mine
 
-    def find(self, wanted: Callable[[Message], bool]) -> list[Message]:
-        """Return what in memory is `wanted`; looks at every message there."""
-        return [message for lane in self.lanes for message in lane.head if wanted(message)]
+    def find(self, wanted: Callable[[Message], bool], limit: int | None = None) -> list[Message]:
+        """Return what in memory is `wanted`, the first `limit` of it; looks at every message until then."""
+        return list(islice((message for lane in self.lanes for message in lane.head if wanted(message)), limit))
+
+    def find_to(
+        self, destination_addr: bytes, wanted: Callable[[Message], bool], limit: int | None = None
+    ) -> list[Message]:
+        """The same of what goes to one address, which is quicker."""
+        to_it = (
+            message for lane in self.lanes for message in lane.head if message.pdu.destination_addr == destination_addr
+        )
+        return list(islice(filter(wanted, to_it), limit))
+
+    def find_ids(self, ids: Set[int]) -> list[Message]:
+        """Return those of these messages that are in memory, which is quicker."""
+        return [message for lane in self.lanes for message in lane.head if message.id in ids]
 
     def withdraw(self, message: Message) -> bool:
         """Take one message out of memory, wherever it stands; return whether it was there."""
@@ -164,9 +199,17 @@ class Outbox:
             for place, other in enumerate(lane.head):
                 if other is message:
                     del lane.head[place]
-                    self.in_memory -= 1
+                    self._left([message])
                     return True
         return False
+
+    def withdraw_all(self, messages: Collection[Message]) -> None:
+        """Take messages out of memory that are there, all in one pass through their lanes."""
+        ids = {message.id for message in messages}
+        for lane in [self.lanes[priority] for priority in {message.priority for message in messages}]:
+            gone = [message for message in lane.head if message.id in ids]
+            lane.head = deque(message for message in lane.head if message.id not in ids)
+            self._left(gone)
 
     def remove_expired(self, now_ms: int) -> list[Message]:
         """Take out of memory what ran out of time."""
@@ -175,5 +218,5 @@ class Outbox:
             if any(message.expires_at <= now_ms for message in lane.head):
                 expired.extend(message for message in lane.head if message.expires_at <= now_ms)
                 lane.head = deque(message for message in lane.head if message.expires_at > now_ms)
-        self.in_memory -= len(expired)
+        self._left(expired)
         return expired

@@ -6,9 +6,12 @@ Not queued any more: what is in a window, was sent, may have been sent (`repeate
 
 Nothing is lost on the way: a message that is taken out stays in the store as it was until the commit that ends or
 changes it, and goes back to its place when that commit cannot be made.
+
+Looking through memory holds up everybody else: `looked_s` sums up the time that it took, for whoever limits it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 
 import msgspec
 
@@ -23,18 +26,22 @@ from storage.amendments import QueuedRow, search_key
 from storage.rows import Outcome, Waiting
 
 TRIES = 10  # to find a message at rest that keeps moving to the disk
-PAGE = 200
+PAGE = 500  # the most of memory, and the most of the disk, that are found and ended at once
 ABOVE_ALL = (1 << 63) - 1
 
 Wanted = Callable[[Message], bool]
+Search = Callable[[Outbox], list[Message]]
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """What messages are looked for by: the addresses of `pdu`. `service_type` None stands for any."""
+    """What messages are looked for by: the addresses of `pdu`. `service_type` None stands for any; ids are below
+    `below_id`.
+    """
 
     account: str
     pdu: CancelSm | SubmitSm
     service_type: bytes | None
+    below_id: int = ABOVE_ALL
 
     def match(self, message: Message) -> bool:
         """Return whether a message has them."""
@@ -85,7 +92,7 @@ def is_untouched(message: Message) -> bool:
         message.state == MessageState.ENROUTE
         and message.kind == Kind.MT
         and not (message.repeated or message.upstream_message_id or message.segment_stored)
-        and (message.split is None or message.split.unsent)
+        and (message.split is None or (message.split.unsent and message.split.ended is None))
     )
 
 
@@ -94,24 +101,49 @@ class QueuedMessages:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.looked_s = 0.0
 
     async def find(self, ids: frozenset[int]) -> list[Queued]:
         """Return those of these messages that are queued."""
-        amending = self._core.store.amending
-        return (await self._find(lambda message: message.id in ids, lambda: amending.waiting_of(tuple(ids))))[0]
+        core = self._core
 
-    async def find_alike(self, addresses: Addresses, below_id: int = ABOVE_ALL) -> tuple[list[Queued], int]:
+        def search(outbox: Outbox) -> list[Message]:
+            known = {wanted for wanted in ids if wanted in core.live or wanted in core.shelf.loaded}
+            return outbox.find_ids(known) if known else []
+
+        found, _ = await self._find(
+            lambda message: message.id in ids, search, lambda: core.store.amending.waiting_of(tuple(ids))
+        )
+        return found
+
+    async def find_alike(
+        self, addresses: Addresses, below_id: int = ABOVE_ALL, limit: int | None = None
+    ) -> tuple[list[Queued], int]:
         """Return the queued messages with these addresses, newest first, and the id below which there may be more on
-        disk, 0 when there are not. What is in memory is in every page.
+        disk, 0 when there are not.
+
+        What is in memory is in every page, unless that is more than `limit`: then those are a page, and the next begins
+        where this one did.
         """
-        amending = self._core.store.amending
-        search = search_key(addresses.account, addresses.pdu.source_addr, addresses.pdu.destination_addr)
-        found, rows = await self._find(addresses.match, lambda: amending.waiting_alike(search, below_id, PAGE))
+        amending, pdu = self._core.store.amending, addresses.pdu
+        search = search_key(addresses.account, pdu.source_addr, pdu.destination_addr)
+
+        def wanted(message: Message) -> bool:
+            return addresses.match(message) and message.id < addresses.below_id and is_untouched(message)
+
+        found, rows = await self._find(
+            wanted,
+            lambda outbox: outbox.find_to(pdu.destination_addr, wanted, limit),
+            lambda: amending.waiting_alike(search, min(below_id, addresses.below_id), PAGE),
+        )
+        in_memory = [queued for queued in found if not queued.on_disk]
+        if limit is not None and len(in_memory) >= limit:
+            return in_memory[:limit], below_id
         found.sort(key=lambda queued: queued.message.id, reverse=True)
         return found, rows[-1].message.id if len(rows) == PAGE else 0
 
     async def _find(
-        self, wanted: Wanted, read: Callable[[], Awaitable[list[QueuedRow]]]
+        self, wanted: Wanted, search: Search, read: Callable[[], Awaitable[list[QueuedRow]]]
     ) -> tuple[list[Queued], list[QueuedRow]]:
         """Read the disk, then look at memory: from there to the caller nothing can move."""
         shelf = self._core.shelf
@@ -123,14 +155,17 @@ class QueuedMessages:
             if not shelf.still_wanted:  # the ESME has been told that the store is away
                 break
             if not shelf.awaits_disk(wanted):
-                return self._in_memory(wanted) + self._on_disk(wanted, at_rest), rows
+                return self._in_memory(search) + self._on_disk(wanted, at_rest), rows
         return [], []
 
-    def _in_memory(self, wanted: Wanted) -> list[Queued]:
+    def _in_memory(self, search: Search) -> list[Queued]:
+        began_at = perf_counter()
         found = []
         for upstream in self._core.upstreams.values():
             outbox = upstream.feed.outbox
-            found += [Queued(message, outbox) for message in outbox.find(wanted) if is_untouched(message)]
+            if outbox.in_memory:
+                found += [Queued(message, outbox) for message in search(outbox) if is_untouched(message)]
+        self.looked_s += perf_counter() - began_at
         return found
 
     def _on_disk(self, wanted: Wanted, rows: list[QueuedRow]) -> list[Queued]:
@@ -143,12 +178,16 @@ class QueuedMessages:
 
     # Taking out, putting back
 
-    def _take_out(self, queued: Queued) -> None:
-        if not queued.on_disk:
-            queued.outbox.withdraw(queued.message)
-            return
-        self._core.shelf.hold(queued.message, queued.outbox)
-        self._count_on_disk(queued, -1)
+    def _take_out(self, found: Sequence[Queued]) -> None:
+        in_memory: dict[Outbox, list[Message]] = {}
+        for queued in found:
+            if queued.on_disk:
+                self._core.shelf.hold(queued.message, queued.outbox)
+                self._count_on_disk(queued, -1)
+            else:
+                in_memory.setdefault(queued.outbox, []).append(queued.message)
+        for outbox, messages in in_memory.items():
+            outbox.withdraw_all(messages)
 
     def _put_back(self, queued: Queued) -> None:
         message = queued.message
@@ -184,8 +223,7 @@ class QueuedMessages:
         """End messages that were just found as DELETED, each with its receipt; return how many, once committed."""
         core = self._core
         state = MessageState.DELETED
-        for queued in found:
-            self._take_out(queued)
+        self._take_out(found)
         try:
             ended = await core.shelf.end(
                 [Outcome(queued.message, state, 0, core.notice_of(queued.message, state)) for queued in found]
@@ -198,50 +236,64 @@ class QueuedMessages:
             core.count_sent(queued.message)
         return len(ended)
 
-    async def replace(self, queued: Queued, change: Change) -> bool:
-        """Make a message that was just found into another one; return False when it has become final meanwhile.
+    async def replace(self, replacements: Sequence[tuple[Queued, Change]]) -> int:
+        """Make messages that were just found into others, all or none; return how many, less those that have become
+        final meanwhile.
 
-        The new one's PDU comes with its `octets`. It keeps its place unless it is due at another time, or its upstream
-        or priority is another one.
+        The new ones' PDUs come with their `octets`. Each keeps its place unless it is due at another time, or its
+        upstream or priority is another one.
         """
-        core, new = self._core, change.message
-        target = core.upstreams[new.upstream].feed.outbox
-        waiting = None
-        if change.moved_in_time:
-            due_at = max(new.due_at, core.shelf.end_of_lane())
-            waiting = Waiting(new, target.name, due_at, core.keep_until(new))
-        self._take_out(queued)
+        rows = [(change.message, self._moved(change)) for _, change in replacements]
+        found = [queued for queued, _ in replacements]
+        self._take_out(found)
         try:
-            changed = await core.store.amending.replace(new, waiting)
+            changed = await self._core.store.amending.replace(rows)
         except Exception:
-            self._put_back(queued)
+            for queued in found:
+                self._put_back(queued)
             raise
-        new.pdu.octets = b''
-        if not changed:
-            core.shelf.left(new)
-        elif waiting is None:
-            self._settle(queued, new)
-        else:
-            self._settle_on_disk(new, target, waiting.due_at)
-        return changed
+        for queued, (new, waiting) in zip(found, rows, strict=True):
+            new.pdu.octets = b''
+            if new.id not in changed:
+                self._core.shelf.left(new)
+            elif waiting is None:
+                self._settle(queued, new)
+            else:
+                self._settle_on_disk(new, waiting)
+        return len(changed)
+
+    def _moved(self, change: Change) -> Waiting | None:
+        """Return where a message is to wait on disk, when it is due at another time."""
+        if not change.moved_in_time:
+            return None
+        core, new = self._core, change.message
+        due_at = max(new.due_at, core.shelf.end_of_lane())
+        return Waiting(new, _outbox_name(new), due_at, core.keep_until(new))
 
     def _settle(self, queued: Queued, new: Message) -> None:
         """A replacement is committed: it goes where the one before was, or to its own upstream."""
         live = self._core.live
         if new.id in live:
             live[new.id] = new
-        if f'upstream {new.upstream}' == queued.outbox.name and new.priority == queued.message.priority:
+        if _outbox_name(new) == queued.outbox.name and new.priority == queued.message.priority:
             self._put_back(Queued(new, queued.outbox, queued.on_disk, queued.due_at))
         else:
             self._dispatch(new)
 
-    def _settle_on_disk(self, new: Message, target: Outbox, due_at: int) -> None:
+    def _settle_on_disk(self, new: Message, waiting: Waiting) -> None:
         """A replacement is committed, and waits on disk."""
         self._core.live.pop(new.id, None)
         self._core.shelf.left(new)
+        target = self._core.outbox(waiting.outbox)
+        if target is None:  # a reload has removed its upstream meanwhile: nobody counts its lanes
+            return
         lane = target.lanes[new.priority]
-        if due_at > wall_ms():
+        if waiting.due_at > wall_ms():
             lane.deferred += 1
         else:
             lane.on_disk += 1
             target.refill()
+
+
+def _outbox_name(message: Message) -> str:
+    return f'upstream {message.upstream}'

@@ -105,7 +105,7 @@ class Receipts:
         if item is None:
             self.correlating.items.append(Found(upstream, upstream_message_id, state, error, source, pdu.source_addr))
         elif isinstance(item, Part):
-            self._end_part(item.message, item.number, item.total, state, error, source)
+            self._end_part(Located(item.message, item.number, item.total), state, error, source)
         else:
             self.core.finish(item, state, error, source)
 
@@ -117,14 +117,14 @@ class Receipts:
             self.core.account(item.account).send_intermediate(item, state)
 
     def _end_part(
-        self, message: Message, number: int, total: int, state: int, error: int, source: object = None
+        self, place: Located, state: int, error: int, source: object = None, parked: Key | None = None
     ) -> None:
         """End one segment of a message, and with its last one the message."""
-        message = self.core.live.get(message.id, message)
-        if total == 1:
-            self.core.finish(message, state, error, source)
+        message = self.core.live.get(place.message.id, place.message)
+        if place.parts == 1:
+            self.core.finish(message, state, error, source, parked)
         else:
-            self.core.parting.items.append(PartOutcome(message, number, total, state, error, source))
+            self.core.parting.items.append(PartOutcome(message, place.part, place.parts, state, error, source, parked))
 
     async def _look_up(self, items: list[Found]) -> LookedUp:
         """Find the messages of receipts in the store; receipts without one are parked there."""
@@ -149,19 +149,21 @@ class Receipts:
             key, receipt = item.key, parked.get(item.key)
             place = place_of(item.upstream.sent.pop(item.upstream_message_id, None)) or stored
             place = place or self.forms.find_in_memory(item)
-            if item.parked_as is not None:
-                self.core.unparking.items.append(item.parked_as)
-            if place is None:
+            was_parked = [item.parked_as] if item.parked_as is not None else []
+            if place is None:  # what was parked is so under its new id
+                self.core.unparking.items += was_parked
                 answered.append(item)
                 self._handle_unknown(item, receipt)
                 continue
             if receipt is not None:  # its response came while it was being parked
-                self.core.unparking.items.append(key)
+                was_parked.append(key)
             if place.message.state == MessageState.ENROUTE:
-                self._end_part(place.message, place.part, place.parts, item.state, item.error, item.source)
+                parked_as = was_parked.pop() if was_parked else None  # it goes with the commit of the outcome
+                self._end_part(place, item.state, item.error, item.source, parked_as)
             else:
                 self.core.duplicate_outcomes += 1
                 answered.append(item)
+            self.core.unparking.items += was_parked
         self.core.parting.kick()
         self.core.unparking.kick()
         _respond(answered)
@@ -212,15 +214,16 @@ class Receipts:
         receipt = self.parked.pop(key, None) if key else None
         if key is None or receipt is None:
             return
-        self.core.unparking.items.append(key)
-        self.core.unparking.kick()
         item = upstream.sent[upstream_message_id]
         if receipt.received_at < accepted_at_ms(item.id) - CLOCK_STEP_MS:
-            return  # the operator gives ids again: that one was about an earlier message (wire.md F15)
+            # The operator gives ids again: that one was about an earlier message (wire.md F15).
+            self.core.unparking.items.append(key)
+            self.core.unparking.kick()
+            return
         self.overtaken += 1
         place = place_of(upstream.sent.pop(upstream_message_id))
         assert place is not None
-        self._end_part(place.message, place.part, place.parts, receipt.state, receipt.error)
+        self._end_part(place, receipt.state, receipt.error, parked=key)
         self.core.parting.kick()
 
     async def load_parked(self) -> None:
@@ -234,9 +237,11 @@ class Receipts:
             if place is None:
                 self.keep_parked(receipt)
                 continue
+            key = receipt.upstream, receipt.upstream_message_id
             if place.message.state == MessageState.ENROUTE:
-                self._end_part(place.message, place.part, place.parts, receipt.state, receipt.error)
-            done.append((receipt.upstream, receipt.upstream_message_id))
+                self._end_part(place, receipt.state, receipt.error, parked=key)
+            else:
+                done.append(key)
         self.core.parting.kick()
         self.core.unparking.items.extend(done)
         self.core.unparking.kick()

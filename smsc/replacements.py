@@ -4,6 +4,7 @@ Nothing here waits or is stored. What comes out is checked and routed as a submi
 a restart counts relative ones from when the message was first accepted.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ from domain.errors import Refused
 from domain.message import Message, Notice
 from pdu.codec import encode
 from pdu.pdus import ReplaceSm, SubmitSm
+from pdu.segments import MAX_SEGMENTS
 from pdu.status import CommandStatus, PduError
 from pdu.times import format_absolute
 from pdu.tlvs import Tag, find
 from smsc.admission import check_parameters, set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
+from smsc.ingress import WHOLE_FORMS
 from smsc.queued import Change, Queued
 from smsc.wire_forms import segment_count
 
@@ -34,6 +37,16 @@ class Replacements:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    def amended_all(
+        self, found: Sequence[Queued], pdu: ReplaceSm, account: 'Account', speaks_5: bool, now: float
+    ) -> list[tuple[Queued, Change]]:
+        """Return what a replace_sm makes of messages; what they grow by counts in the account's rate (wire.md C6)."""
+        changes = [(queued, self.amended(queued, pdu, account, speaks_5)) for queued in found]
+        longer = sum(max(0, change.message.segments - queued.message.segments) for queued, change in changes)
+        if longer and not account.rate.take_whole(longer, now):
+            raise Refused(CommandStatus.ESME_RTHROTTLED, 'rate')
+        return changes
+
     def amended(self, queued: Queued, pdu: ReplaceSm, account: 'Account', speaks_5: bool) -> Change:
         """Return what a replace_sm makes of a message (SMPP 3.4 section 4.10); empty times stay as they are."""
         config, now_ms = account.config, wall_ms()
@@ -47,12 +60,17 @@ class Replacements:
         new.notice = Notice.ASKED if submit.registered_delivery & RECEIPT_ASKED else Notice.NONE
         self._set_times(new, queued, account, now_ms)
         new.segments = segment_count(submit, config.alphabet)
-        if new.segments > config.max_parts:
-            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{new.segments} segments')
         if new.segments > 1 and not new.reference:
             new.reference = self._core.references.next(submit.source_addr, submit.destination_addr)
         self._decide(new)
+        if new.segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or self._is_split(new.upstreams)):
+            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{new.segments} segments')
         return Change(_with_octets(new), bool(pdu.schedule_delivery_time))
+
+    def _is_split(self, upstreams: tuple[str, ...]) -> bool:
+        """Return whether one of these upstreams wants long messages in segments."""
+        known = [self._core.upstreams[name] for name in upstreams if name in self._core.upstreams]
+        return any(upstream.form.long_messages not in WHOLE_FORMS for upstream in known)
 
     def _set_times(self, new: Message, queued: Queued, account: 'Account', now_ms: int) -> None:
         """Set times from the PDU, where they are new ones, and put the others back into it.

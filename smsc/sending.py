@@ -4,13 +4,17 @@ outcome is unknown are marked before they go again.
 
 from typing import TYPE_CHECKING
 
-from domain.message import Message, Notice, Part
+import msgspec
+
+from domain.message import Message, Notice, Part, Split
 from pdu.receipt_text import MessageState
 from smpp.aio.connection import Connection
 from smsc.clock import wall_ms
 from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.long_messages import RECEIPT_WANTED
+from smsc.text import payload_of
+from storage.parts import Begun
 from storage.rows import Outcome, PartOutcome
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 Sent = tuple[Connection | None, 'Upstream', Message | Part]
 """What an operator has taken, with the connection whose slot it holds."""
 
+PUT_OFF_MS = 5_000
+RECEIPT_OCTETS = 254  # header and text, of which a receipt shows the beginning
 _WORST_FIRST = (
     MessageState.UNDELIVERABLE,
     MessageState.REJECTED,
@@ -61,6 +67,8 @@ def handle_sent(core: Core, items: list[Sent], finished: list[Outcome]) -> None:
             message.stored_wait = False
             core.shelf.left(message)
         item.segment_stored = True
+        if isinstance(item, Part) or item.segments > 1:
+            _let_go_of_text(item)
         if item.superseded:
             forget(core, item)
         if connection is not None:
@@ -73,11 +81,24 @@ def handle_sent(core: Core, items: list[Sent], finished: list[Outcome]) -> None:
         upstream.trim()
 
 
+def _let_go_of_text(item: Message | Part) -> None:
+    """The operator has all of a long message: of its text, memory keeps what its receipt shows."""
+    message = _whole(item)
+    if message is not None:
+        octets = payload_of(message.pdu)[:RECEIPT_OCTETS]
+        message.pdu = msgspec.structs.replace(message.pdu, short_message=octets, tlvs=())
+
+
 def forget(core: Core, item: Message | Part) -> None:
-    """Let memory go of what waits for nothing but a receipt: the store finds it."""
-    message = item.message if isinstance(item, Part) else item
+    """Let memory go of what waits for nothing but a receipt of the operator: the store finds it."""
+    message = item
+    if isinstance(item, Part):
+        if item.second:
+            return
+        message = item.message
+    assert isinstance(message, Message)
     split = message.split
-    if split is None or len(split.taken) == split.total:
+    if message.state == MessageState.ENROUTE and (split is None or len(split.taken) == split.total):
         core.live.pop(message.id, None)
 
 
@@ -89,6 +110,8 @@ async def commit_repeated(core: Core, items: list[tuple['Upstream', Message | Pa
 def handle_repeated(core: Core, items: list[tuple['Upstream', Message | Part]], _: None) -> None:
     """The marks are committed: the messages go again, elsewhere if their upstream is down."""
     for upstream, item in items:
+        if not upstream.handle_marked(item):  # a late answer came first
+            continue
         if isinstance(item, Part):
             upstream.long_messages.handle_marked(item)
             continue
@@ -109,6 +132,48 @@ def _waits_for(core: Core, upstream: 'Upstream', message: Message) -> bool:
     return not any(name in core.upstreams and core.upstreams[name].feed.online for name in message.upstreams)
 
 
+async def find_begun(core: Core, items: list[tuple['Upstream', Message]]) -> Begun:
+    """Ask the store which segments of messages operators had taken before a restart, and what became of them."""
+    return await core.store.parts.begun([message.id for _, message in items])
+
+
+def handle_begun(core: Core, items: list[tuple['Upstream', Message]], begun: Begun) -> None:
+    """Messages go on where they were; segments that were taken or refused are not sent again."""
+    upstreams = {_go_on(core, upstream, message, begun) for upstream, message in items}
+    for upstream in upstreams:
+        upstream.feed.pump()
+    core.sending.kick()
+    core.parting.kick()
+
+
+def _go_on(core: Core, upstream: 'Upstream', message: Message, begun: Begun) -> 'Upstream':
+    segments = begun.taken.get(message.id, [])
+    if segments:
+        upstream = core.upstreams.get(segments[0].upstream, upstream)
+    mine = [segment for segment in segments if segment.upstream == upstream.name]
+    known = begun.known.get(message.id, []) if mine else []
+    total = max((segment.parts for segment in mine), default=0)
+    message.split = Split(total, {segment.part for segment in mine} | {number for number, _, _ in known})
+    message.upstream = upstream.name
+    if not mine or len(message.split.taken) < total:
+        upstream.feed.outbox.put_back([message])
+        return upstream
+    core.count_sent(message)  # nothing is left to send
+    if len(known) == total:
+        core.parting.items.append(PartOutcome(message, known[0][0], total, known[0][1], known[0][2]))
+    else:  # it waits for receipts; on disk no more
+        segment = mine[0]
+        last = Part(message, segment.part, total, None, upstream.name, segment.upstream_message_id, completes=True)
+        core.sending.items.append((None, upstream, last))
+    return upstream
+
+
+def put_off_begun(core: Core, items: list[tuple['Upstream', Message]]) -> None:
+    """The store cannot tell now: they wait."""
+    for upstream, message in items:
+        upstream.feed.outbox.defer(message, wall_ms() + PUT_OFF_MS)
+
+
 def handle_parted(core: Core, items: list[PartOutcome], known: dict[int, list[tuple[int, int, int]]]) -> None:
     """Outcomes of segments are committed: a message whose segments all have one ends with the worst of them."""
     last = {outcome.message.id: outcome for outcome in items if len(known[outcome.message.id]) >= outcome.parts}
@@ -117,12 +182,18 @@ def handle_parted(core: Core, items: list[PartOutcome], known: dict[int, list[tu
         if last.get(outcome.message.id) is outcome:
             _, state, error = min(known[outcome.message.id], key=lambda part: _WORST_FIRST.index(part[1]))
             outcome.message.segments = outcome.parts
-            core.finish(core.live.get(outcome.message.id, outcome.message), state, error, outcome.source)
-        elif outcome.source is not None:
+            message = core.live.get(outcome.message.id, outcome.message)
+            core.count_sent(message)
+            core.finish(message, state, error, outcome.source, outcome.parked)
+            continue
+        if outcome.parked is not None:
+            core.unparking.items.append(outcome.parked)
+        if outcome.source is not None:
             connection, response = outcome.source
             connection.session.respond(response)
             touched.add(connection)
     core.finishing.kick()
+    core.unparking.kick()
     for connection in touched:
         connection.flush()
 

@@ -363,7 +363,7 @@ class DiskShelf:
     async def _fetch(self, outbox: Outbox) -> None:
         for lane_number in range(len(outbox.lanes) - 1, -1, -1):
             lane = outbox.lanes[lane_number]
-            room = min(BATCH, outbox.capacity - outbox.in_memory)
+            room = min(BATCH, outbox.room)
             if (lane.on_disk or lane.deferred) and room > 0 and not outbox.offline:
                 await self._fetch_lane(outbox, lane, lane_number, room)
         self.on_fetched(outbox)

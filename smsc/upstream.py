@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from domain.ids import accepted_at_ms
-from domain.message import Message, Part
+from domain.message import Message, Notice, Part
 from pdu.pdus import Pdu, SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
 from pdu.segments import UDHI
@@ -33,9 +33,9 @@ from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, UpstreamConfig
 from smsc.core import Core
 from smsc.feed import Feed
-from smsc.limits import AdaptiveRate
+from smsc.limits import AdaptiveRate, count_status
 from smsc.links import make_links
-from smsc.long_messages import RECEIPT_WANTED, LongMessages, ending
+from smsc.long_messages import RECEIPT_WANTED, LongMessages
 from smsc.outbox import Outbox
 from smsc.sending import forget
 from smsc.upstream_ids import IdForms, same_number
@@ -66,11 +66,13 @@ class Upstream:
         self.receipts: dict[int, int] = defaultdict(int)
         self.unknown_outcomes = 0
         self.late_answers = 0
+        self.removed = False
         self.ids = IdForms()
         self._receipts = receipts
         self._throttled_s = 0.0
         self._bound: set[Connection] = set()
         self._held_unknown: dict[tuple[int, int], Message | Part] = {}
+        self._marking: dict[tuple[int, int], Message | Part] = {}  # in the stage `repeating`
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, TRANSMITTING, self.send, core.loop, core.readers)
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
@@ -124,6 +126,17 @@ class Upstream:
             return connection.session.takes_tlvs and self.config.interface_version != '3.3'
         return tlvs == 'always'
 
+    def end_all(self) -> None:
+        """This upstream is configured no more, and its links are gone: what it had begun ends or goes elsewhere."""
+        self.end_held()
+        self.long_messages.end_all()
+
+    def end_held(self) -> None:
+        """No late response will come any more to what waits for one: its outcome stays unknown."""
+        for item in self._held_unknown.values():
+            self._end_unknown(item, MessageState.UNKNOWN)
+        self._held_unknown.clear()
+
     def handle_outbind(self) -> bool:
         """The operator wants us to bind: links that wait connect now; return whether there were any (wire.md B20)."""
         heard = [link.wake() for link in self.links]
@@ -153,8 +166,8 @@ class Upstream:
 
     def send(self, connection: Connection, message: Message, now_ms: int) -> bool:
         """Put a submit_sm into a session; False when the message has run out of time or went elsewhere."""
-        if message.expires_at <= now_ms:
-            self.core.expire(message)
+        if message.expires_at <= now_ms or message.state != MessageState.ENROUTE:
+            self._drop(message)
             return False
         pdu: Any = message.pdu  # a SubmitSm: only MT messages come here
         asked = message.registered_delivery & RECEIPT_WANTED
@@ -175,6 +188,17 @@ class Upstream:
             if not is_plain(pdu, alphabet, self.form):
                 return self.long_messages.send(connection, message, alphabet, now_ms)
         return self.request(connection, pdu, message)
+
+    def _drop(self, message: Message) -> None:
+        """Send a message no more that ran out of time, or has ended while it waited."""
+        if message.state == MessageState.ENROUTE:
+            self.core.expire(message)
+            return
+        self.core.count_sent(message)
+        if message.notice == Notice.DUE and message.id not in self.core.live:  # else its receipt is on its way
+            self.core.account(message.account).feed.outbox.put_on_disk(message)
+        elif message.stored_wait:  # its place on disk goes with the outcome, which it has already
+            self.core.finish(message, message.state, message.error)
 
     def request(self, connection: Connection, pdu: SubmitSm, item: Message | Part) -> bool:
         """Put a PDU into a session; False when it has no wire form, and its message ends."""
@@ -206,10 +230,11 @@ class Upstream:
         refused: list[tuple[Message | Part, int]] = []
         for item, pdu in responses:
             status = pdu.command_status
-            self.answers[status] += 1
             if status or pdu.__class__ is not SubmitSmResp:
+                count_status(self.answers, status)
                 refused.append((item, status))
                 continue
+            self.answers[0] += 1
             item.upstream_message_id = upstream_message_id = self.canonical_response(pdu.message_id)
             if not pdu.message_id and _wants_receipt(item):  # no receipt can name it
                 refused.append((item, status))
@@ -272,7 +297,7 @@ class Upstream:
                 self.try_elsewhere(item)
             else:
                 self.core.count_sent(item)
-                self.core.finish(item, ending(status), status)
+                self.core.finish(item, _ending(status), status)
         if throttled or parts:
             self.feed.outbox.put_back(throttled)
             self.long_messages.handle_throttled(connection, parts)
@@ -288,6 +313,8 @@ class Upstream:
         if not message.upstreams:  # it was read from disk
             self.core.decide(message)
         upstreams = message.upstreams or (self.name,)
+        if self.long_messages.is_bound_here(message):  # the parts before it are here (wire.md D15)
+            upstreams = (self.name,)
         if message.attempts % len(upstreams):
             start = upstreams.index(self.name) if self.name in upstreams else 0
             for step in range(1, len(upstreams)):
@@ -321,6 +348,7 @@ class Upstream:
             if policy == 'resend':
                 message = item.message if isinstance(item, Part) else item
                 message.repeated = True
+                self._marking[_key(item)] = item
                 self.core.repeating.items.append((self, item))
             elif policy == 'hold' and len(self._held_unknown) < HELD_UNKNOWN_BOUND:
                 self._held_unknown[_key(item)] = item
@@ -345,15 +373,25 @@ class Upstream:
                 self._handle_answers(None, [(item, pdu)])
             elif pdu.command_status or pdu.__class__ is not SubmitSmResp or message.state != MessageState.ENROUTE:
                 continue
-            elif isinstance(item, Message) and self.feed.outbox.withdraw(message):
+            elif self._take_back(item):
                 self._handle_answers(None, [(item, pdu)])
             else:  # it was sent again: a receipt may come for either id
                 self._note_second_id(item, message, pdu.message_id)
         self.core.sending.kick()
 
+    def _take_back(self, item: Message | Part) -> bool:
+        """Return whether something was to be sent again, and is not any more."""
+        if self.handle_marked(item):
+            return True
+        return self.long_messages.take_back(item) if isinstance(item, Part) else self.feed.outbox.withdraw(item)
+
+    def handle_marked(self, item: Message | Part) -> bool:
+        """The mark of what is to be sent again is committed, or not needed; return whether it has not been settled."""
+        return self._marking.pop(_key(item), None) is item
+
     def _note_second_id(self, item: Message | Part, message: Message, message_id: bytes) -> None:
         number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
-        second = Part(message, number, total, None, self.canonical_response(message_id))
+        second = Part(message, number, total, None, self.name, self.canonical_response(message_id), second=True)
         self.sent.setdefault(second.upstream_message_id, second)
         self.core.sending.items.append((None, self, second))
 
@@ -413,3 +451,8 @@ def _key(item: Message | Part) -> tuple[int, int]:
 def _wants_receipt(item: Message | Part) -> bool:
     message = item.message if isinstance(item, Part) else item
     return bool(message.pdu.registered_delivery & RECEIPT_WANTED)
+
+
+def _ending(status: int) -> MessageState:
+    """Return what a refusal for good means; of 0, the operator took the message and gave no id that can be read."""
+    return MessageState.UNDELIVERABLE if status else MessageState.UNKNOWN

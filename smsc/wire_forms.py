@@ -40,7 +40,7 @@ from smsc.text import payload_of
 MAX_PAYLOAD_OCTETS = 0xFFFF
 
 SEGMENT_OCTETS, SEGMENT_SEPTETS = 134, 153
-MOST_OCTETS = 255 * SEGMENT_SEPTETS  # what 255 segments of GSM septets hold, the most there is
+LONG_OCTETS = 10 * SEGMENT_SEPTETS  # from here on segments are counted by octets alone
 
 # Octets of short_message that certainly fit one message, whatever they say; with a header, any unit has the least.
 _LEAST_WHOLE = 70
@@ -159,8 +159,8 @@ def submits_of(pdu: SubmitSm, alphabet: str, form: WireForm, reference: int, wit
 def segment_count(pdu: SubmitSm, alphabet: str) -> int:
     """Return how many segments a message has when split as `udh`, 1 for a part that an ESME made.
 
-    For limits and credit: it never raises, and may be more than the 255 that can be sent. `alphabet` is what
-    data_coding 0 means.
+    For limits and credit: exact for up to ten segments. It never raises, and may be more than the 255 that can be sent.
+    `alphabet` is what data_coding 0 means.
     """
     limit_octets = _LEAST_WHOLE if pdu.esm_class & UDHI else whole_octets(alphabet)[pdu.data_coding]
     if pdu.esm_class & UDHI and pdu.short_message.startswith(_PART_HEADERS):
@@ -170,7 +170,7 @@ def segment_count(pdu: SubmitSm, alphabet: str) -> int:
     data = user_data_of(pdu)
     if data is None or part_of(pdu) is not None:
         return 1
-    if len(data.body) > MOST_OCTETS:  # too many segments whatever they are; cutting them would take its time
+    if len(data.body) > LONG_OCTETS:  # cutting so much takes its time; a few characters at the ends do not matter
         unit = cutting.unit_of(data.data_coding, Alphabet(alphabet))
         return -(-len(data.body) // (SEGMENT_SEPTETS if unit is Unit.SEPTET else SEGMENT_OCTETS))
     try:

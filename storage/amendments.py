@@ -10,11 +10,11 @@ from domain.ids import TIME_SHIFT
 from domain.message import Kind, Message
 from storage import statements as sql
 from storage.connection import Connection, StoreConnection
-from storage.rows import Waiting, message_of, waiting_message_of
+from storage.questions import MAX_ID, Questions
+from storage.rows import Waiting, waiting_message_of
 
 OF_UPSTREAMS = 'upstream '  # what the names of their outboxes begin with
 SHARED_SPAN = 60_000 << TIME_SHIFT  # of ids: the messages of one submit_multi are accepted within a minute
-MAX_ID = (1 << 63) - 1
 _DIGEST_OCTETS = 8
 
 InsertWaiting = Callable[[Connection, list[Waiting]], Awaitable[None]]
@@ -52,20 +52,20 @@ class Amending:
     def __init__(self, node: int, asking: StoreConnection, waiting: StoreConnection, insert: InsertWaiting) -> None:
         """Questions go by `asking`; `waiting` is the connection of all that happens to table `waiting`."""
         self._node = node
-        self._asking = asking
+        self._questions = Questions(asking)
         self._waiting = waiting
         self._insert = insert
 
     async def find(self, message_id: int, account: str) -> list[Message]:
-        """Return an account's MT messages that go by an id, oldest first: several where submit_multi gave it."""
+        """Return an account's MT messages that go by an id, oldest first: several where submit_multi gave it.
 
-        below = min(message_id + SHARED_SPAN, MAX_ID)
+        The same messages may be given to others who ask: they are not to be changed.
+        """
+        return await self._questions.ask((message_id, account, min(message_id + SHARED_SPAN, MAX_ID)))
 
-        async def fetch(connection: Connection, doubtful: bool) -> list[Message]:
-            rows = await connection.fetch(sql.FIND_MESSAGE, message_id, account, below)
-            return sorted(map(message_of, rows), key=lambda message: message.id)
-
-        return await self._asking.run(fetch)
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._questions.close()
 
     async def waiting_of(self, ids: Sequence[int]) -> list[QueuedRow]:
         """Return those of these messages that wait on disk for an upstream and are not final."""
@@ -85,37 +85,42 @@ class Amending:
 
         return await self._waiting.run(fetch)
 
-    async def replace(self, message: Message, waiting: Waiting | None) -> bool:
-        """Commit that a queued message is now this one, and where it waits if that is new.
+    async def replace(self, changes: Sequence[tuple[Message, Waiting | None]]) -> frozenset[int]:
+        """Commit that queued messages are now these, and where each waits if that is new: all of it or nothing.
 
-        `octets` of its PDU go into the store. Returns False, and changes nothing, when the message is final.
+        `octets` of their PDUs go into the store. Returns the ids of those that changed; the others are final.
         """
 
-        async def update(connection: Connection, doubtful: bool) -> bool:
+        async def update(connection: Connection, doubtful: bool) -> frozenset[int]:
             async with connection.transaction():
-                status = await connection.execute(
-                    sql.REPLACE_MESSAGE,
-                    message.id,
-                    message.pdu.octets,
-                    message.priority,
-                    message.route,
-                    message.expires_at,
-                    message.notice,
-                    message.segments,
-                    message.reference,
+                return frozenset(
+                    [message.id for message, waiting in changes if await self._replace(connection, message, waiting)]
                 )
-                if status == 'UPDATE 0':
-                    return False
-                if waiting is not None:
-                    await connection.execute(sql.DELETE_WAITING, [message.id], '')
-                    await self._insert(connection, [waiting])
-                elif message.stored_wait:
-                    await connection.execute(
-                        'update waiting set expires_at = $2 where message_id = $1', message.id, message.expires_at
-                    )
-                return True
 
         return await self._waiting.run(update)
+
+    async def _replace(self, connection: Connection, message: Message, waiting: Waiting | None) -> bool:
+        status = await connection.execute(
+            sql.REPLACE_MESSAGE,
+            message.id,
+            message.pdu.octets,
+            message.priority,
+            message.route,
+            message.expires_at,
+            message.notice,
+            message.segments,
+            message.reference,
+        )
+        if status == 'UPDATE 0':
+            return False
+        if waiting is not None:
+            await connection.execute(sql.DELETE_WAITING, [message.id], '')
+            await self._insert(connection, [waiting])
+        elif message.stored_wait:
+            await connection.execute(
+                'update waiting set expires_at = $2 where message_id = $1', message.id, message.expires_at
+            )
+        return True
 
 
 def _queued_row(row: asyncpg.Record) -> QueuedRow:

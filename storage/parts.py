@@ -1,11 +1,20 @@
 """The segments of messages that were split: which of them operators have taken, and what became of each."""
 
+import msgspec
+
 from storage import statements as sql
 from storage.connection import Connection, StoreConnection
 from storage.rows import PartOutcome, Segment
 
 Known = dict[int, list[tuple[int, int, int]]]
 """(part, state, error) of the segments whose outcome is known, by message id."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What the store knows of messages that were begun: segments taken, and outcomes, by message id."""
+
+    taken: dict[int, list[Segment]]
+    known: Known
 
 
 class Parts:
@@ -26,28 +35,24 @@ class Parts:
                 [outcome.state for outcome in outcomes],
                 [outcome.error for outcome in outcomes],
             )
-            return await self._known(connection, ids)
+            return await _known(connection, ids)
 
         return await self._connection.run(insert)
 
-    async def known(self, ids: list[int]) -> Known:
-        """Return what became of segments of messages, by their ids."""
-        return await self._connection.run(lambda connection, doubtful: self._known(connection, ids))
+    async def begun(self, ids: list[int]) -> Begun:
+        """Return what is known of the segments of messages."""
 
-    @staticmethod
-    async def _known(connection: Connection, ids: list[int]) -> Known:
-        known: Known = {}
-        for row in await connection.fetch(sql.PART_OUTCOMES, ids, min(ids), max(ids)):
-            known.setdefault(row['message_id'], []).append((row['part'], row['state'], row['error']))
-        return known
-
-    async def taken(self, ids: list[int]) -> dict[int, list[Segment]]:
-        """Return the segments that operators have taken of messages, by their ids."""
-
-        async def fetch(connection: Connection, doubtful: bool) -> dict[int, list[Segment]]:
+        async def fetch(connection: Connection, doubtful: bool) -> Begun:
             found: dict[int, list[Segment]] = {}
             for row in await connection.fetch(sql.PARTS_TAKEN, ids, min(ids), max(ids)):
                 found.setdefault(row['message_id'], []).append(Segment(**row))
-            return found
+            return Begun(found, await _known(connection, ids))
 
         return await self._connection.run(fetch)
+
+
+async def _known(connection: Connection, ids: list[int]) -> Known:
+    known: Known = {}
+    for row in await connection.fetch(sql.PART_OUTCOMES, ids, min(ids), max(ids)):
+        known.setdefault(row['message_id'], []).append((row['part'], row['state'], row['error']))
+    return known

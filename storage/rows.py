@@ -41,6 +41,7 @@ class Outcome(msgspec.Struct, gc=False):
     notice: int
     done_at: int = 0
     source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
+    parked: tuple[str, str] | None = None  # as what the receipt was parked that brought it, to be forgotten then
 
 
 class PartOutcome(msgspec.Struct, gc=False):
@@ -51,7 +52,8 @@ class PartOutcome(msgspec.Struct, gc=False):
     parts: int
     state: int
     error: int
-    source: Any = None  # as in Outcome
+    source: Any = None  # as in Outcome, as is
+    parked: tuple[str, str] | None = None
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -138,7 +140,7 @@ def message_row(message: Message) -> tuple[Any, ...]:
 
 def is_rare(message: Message) -> bool:
     """Return whether a message needs RARE_COLUMNS."""
-    return message.segments > 1 or message.shown_id != 0
+    return message.segments > 1 or message.shown_id != 0 or message.reference != 0
 
 
 def rare_values(message: Message) -> tuple[int, int, int]:
@@ -148,9 +150,8 @@ def rare_values(message: Message) -> tuple[int, int, int]:
 
 def segment_row(item: Message | Part) -> tuple[str, str, int, int, int]:
     """Return what an operator has taken as the values of a row of table `segment`."""
-    if isinstance(item, Part):
-        return item.message.upstream, item.upstream_message_id, item.id, item.number, item.total
-    return item.upstream, item.upstream_message_id, item.id, 1, 1
+    number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
+    return item.upstream, item.upstream_message_id, item.id, number, total
 
 
 def segment_row_of_whole(item: Any) -> tuple[str, str, int]:

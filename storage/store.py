@@ -86,6 +86,7 @@ class Store:
 
     async def close(self) -> None:
         """Part from the server; what was not committed is not."""
+        await self.amending.close()
         for connection in self._connections.values():
             await connection.close()
 

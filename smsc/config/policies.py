@@ -28,14 +28,20 @@ be set, then what cannot.
 _DECIDED: tuple[tuple[str, str], ...] = (
     ('A17', 'What a peer sends as the body of an error response is taken either way.'),
     ('B2', 'message_ids have the same form on sessions of 3.3, whatever their length; such a session gets no TLVs.'),
-    ('B8', 'Requests before the bind are answered with ESME_RINVBNDSTS; the socket stays until `smpp.session_init_s`.'),
+    ('B8', 'Requests before the bind get ESME_RINVBNDSTS; the socket stays until `smpp.session_init_s`.'),
+    ('A4', 'Before the bind a PDU of more than 1,024 octets is too long.'),
     ('B12', 'An unbind is answered when the requests before it are; receipts that are not acknowledged come again.'),
+    ('C10', 'A source of TON 1 or 2 is digits; under any other TON it is what the ESME writes.'),
     ('C12', 'A leading `+` or `00` is no part of a number for routes; receipts show the number as the ESME wrote it.'),
     ('C14', 'message_payload of any size goes where upstreams take it whole; split, 255 segments are the most (D13).'),
+    ('C7', 'There are no prices and no credit yet (C7, C8), and no search for repeated messages (C33).'),
     ('C16', 'Datagram and transaction mode are refused with ESME_RINVESMCLASS: every message is stored and forwarded.'),
     ('C23', 'replace_if_present_flag 1 keeps the message_id of the message it replaces.'),
+    ('C23', 'What looks for queued messages is ESME_RTHROTTLED above 5 % of the time or 500 under way per account.'),
     ('C28', 'There are no distribution lists. The messages of one submit_multi share one message_id.'),
     ('C31', 'A message that may have reached an operator is not cancelled: ESME_RCANCELFAIL.'),
+    ('C31', 'After a crash that is every message that had been queued in memory, and not only on disk, before it.'),
+    ('C32', 'What replace_sm makes a message longer by counts in the rate. Of a submit_multi, all or none are.'),
     ('D8', 'Parts that an ESME made stay as they are, on one link, in order; each has a receipt of its own.'),
     ('E6', 'A message that an operator took without a receipt being asked for ends as ACCEPTD; nobody is told.'),
     ('E8', 'A second final receipt of an operator is counted and changes nothing.'),
@@ -44,6 +50,7 @@ _DECIDED: tuple[tuple[str, str], ...] = (
         'E15',
         'A message that we split has one receipt, with the worst state of its segments, when all of them have one.',
     ),
+    ('F8', 'With `hold` a stop ends what still waits as UNKNOWN; after a kill it is sent again, marked.'),
     ('F21', 'After an unbind of the operator the link binds anew; what was outstanding counts as of unknown outcome.'),
 )
 
@@ -54,7 +61,9 @@ def policies() -> str:
     settings = ''.join(
         f'| {line} | `{key}` | {value} | {default} | {meaning} |\n' for line, key, value, default, meaning in rows
     )
-    decided = ''.join(f'| {line} | {text} |\n' for line, text in _DECIDED)
+    decided = ''.join(
+        f'| {line} | {text} |\n' for line, text in sorted(_DECIDED, key=lambda row: natural_order(row[0]))
+    )
     return f'{_HEAD}{settings}\n## What cannot\n\n| line | answer |\n|---|---|\n{decided}'
 
 

@@ -40,7 +40,7 @@ bind afterwards.
 `routes` are looked at top to bottom and the first that matches decides. It matches when all its conditions do; of a
 list one must. A route has exactly one action: `failover`, `split`, `cheapest`, `reject`, or `routes` of its own,
 for which its conditions hold too; when none of these matches, the search goes on below the block. Its `priority`
-holds for the routes in it that have none. Without a match a message is refused with ESME_RINVDSTADR.
+holds for the routes in it that have none. Without a match a message is refused as `no_route` of its account says.
 
 | a condition | matches |
 |---|---|
@@ -50,9 +50,9 @@ holds for the routes in it that have none. Without a match a message is refused 
 
 To `\\b` and `\\w` the letters of every alphabet are letters, other than in RE2 itself.
 
-Numbers are compared without a leading `+`. A word that YAML takes for a number needs quotes: `destination: 7*` does
-not, `destination: "79161234567"` does. Thousands of routes by account or destination cost no more than a few;
-those by sender or text are compared one by one, and a text is decoded only when a route asks for it.
+Numbers are compared without a leading `+` or `00`. A word that YAML takes for a number needs quotes:
+`destination: 7*` does not, `destination: "79161234567"` does. Thousands of routes by account or destination cost no
+more than a few; those by sender or text are compared one by one, and a text is decoded only when a route asks for it.
 
 `failover: [one, other]` sends to the first that is up. `split: {{one: 70, other: 30}}` deals messages out in
 exactly these shares, to the others when the chosen one is down; shares are percent that make 100 together, or small

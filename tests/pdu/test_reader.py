@@ -44,6 +44,15 @@ def test_a_stream_in_pieces_of_any_size_is_the_same(size):
     assert fed(PduReader(), STREAM, size) == PDUS
 
 
+@pytest.mark.wire('A1')
+def test_a_pdu_is_out_with_its_last_octet_also_behind_a_longer_one():
+    reader = PduReader()
+    for golden in [*GOLDEN, *sorted(GOLDEN, key=lambda golden: -len(golden.octets))]:
+        assert fed(reader, golden.octets[:-1], 1) == []
+        assert reader.feed(golden.octets[-1:]) == [golden.pdu]
+        assert not reader.pending
+
+
 @pytest.mark.wire('A2')
 def test_fifty_pdus_in_one_read_come_out_at_once():
     octets = b''.join(encode(EnquireLink(number)) for number in range(50))

@@ -11,7 +11,7 @@ from pdu.pdus import DeliverSm
 from pdu.segments import concatenated, parse_udh
 from pdu.tlvs import Tag, find, make
 from smsc import assembly
-from smsc.assembly import Assembler, MoPart, join, read_part
+from smsc.assembly import Assembler, MoPart, Step, join, read_part
 from smsc.text import payload_of
 from tests.domain.messages import mo_message
 
@@ -152,13 +152,14 @@ def test_parts_that_differ_in_more_than_their_number_are_not_put_together(other)
 
 # Gathering
 
-bodies = st.lists(st.binary(min_size=1, max_size=134), min_size=1, max_size=8)
+bodies = st.lists(st.binary(min_size=1, max_size=134), min_size=2, max_size=8)
 
 
 @given(bodies, st.data())
 def test_any_order_and_any_copies_give_the_message_once(bodies, data):
+    """Any but those of all parts once more, which would be a second message."""
     parts = parts_of(bodies)
-    arrivals = data.draw(st.permutations(list(range(len(parts))) + data.draw(st.lists(st.integers(0, len(parts) - 1)))))
+    arrivals = data.draw(st.permutations(list(range(len(parts))) + data.draw(st.lists(st.integers(0, len(parts) - 2)))))
     assembler, complete, repeated = Assembler(), [], 0
     for number in arrivals:
         part, message = parts[number]
@@ -166,6 +167,9 @@ def test_any_order_and_any_copies_give_the_message_once(bodies, data):
         assert not step.incomplete
         assert not step.passed
         complete += [step.complete] if step.complete else []
+        repeated += len(step.repeated)
+    for step in assembler.expire(WAIT_S):
+        assert not step.incomplete
         repeated += len(step.repeated)
     assert len(complete) == 1
     assert joined_octets(complete[0]) == b''.join(bodies)
@@ -192,19 +196,18 @@ def test_every_part_leaves_exactly_once_whatever_comes(arrivals):
         handed.extend([*step.complete, *step.incomplete, *step.passed, *step.repeated])
         known.extend(message.pdu.short_message for message in [*step.complete, *step.incomplete, *step.passed])
         for message in step.repeated:
-            gathered = [m.pdu.short_message for g in assembler._gathering.values() for m, _ in g.parts.values()]
-            assert message.pdu.short_message in known + gathered
+            assert message.pdu.short_message in known
 
     for reference, sequence, body, pause in arrivals:
         now += pause
-        for messages in assembler.expire(now):
-            take(assembly.Step(incomplete=messages))
+        for step in assembler.expire(now):
+            take(step)
         pdu = udh_part(reference, 3, sequence, body)
         message = message_of(pdu)
         given_in.append(message)
         take(assembler.add(read(pdu), message, now, WAIT_S))
-    for messages in assembler.expire(now + WAIT_S):
-        take(assembly.Step(incomplete=messages))
+    for step in assembler.expire(now + WAIT_S):
+        take(step)
     assert sorted(map(id, handed)) == sorted(map(id, given_in))
     assert len(assembler) == 0
     assert assembler.octets == 0
@@ -216,9 +219,10 @@ def test_what_misses_a_part_comes_back_in_order_when_its_time_is_up():
     assembler.add(*three, 0.0, WAIT_S)
     assembler.add(*one, 50.0, WAIT_S)
     assert assembler.expire(59.9) == []
-    assert assembler.expire(60.0) == [[one[1], three[1]]]
+    assert assembler.expire(60.0) == [Step(incomplete=[one[1], three[1]])]
     assert assembler.add(*two, 61.0, WAIT_S).passed == [two[1]]  # late: nothing to wait for
-    assert assembler.add(*two, 62.0, WAIT_S).repeated == [two[1]]
+    assert assembler.add(*two, 62.0, WAIT_S) == Step()
+    assert assembler.expire(122.0) == [Step(repeated=[two[1]])]
 
 
 def test_a_late_copy_is_known_for_a_while():
@@ -226,10 +230,10 @@ def test_a_late_copy_is_known_for_a_while():
     (one, two) = parts_of([b'1', b'2'])
     assembler.add(*one, 0.0, WAIT_S)
     assert assembler.add(*two, 1.0, WAIT_S).complete
-    assert assembler.add(*one, 60.0, WAIT_S).repeated == [one[1]]
-    step = assembler.add(*one, 61.0, WAIT_S)
-    assert not step.repeated
-    assert len(assembler) == 1
+    assert assembler.add(*one, 60.0, WAIT_S) == Step()
+    assert assembler.expire(120.0) == [Step(repeated=[one[1]])]
+    assert assembler.add(*one, 120.0, WAIT_S) == Step()
+    assert assembler.expire(180.0) == [Step(incomplete=[one[1]])]
 
 
 def test_a_reference_used_again_at_once_begins_another_message():
@@ -248,16 +252,132 @@ def test_a_reference_used_again_before_the_message_is_complete_hands_that_back()
     assert joined_octets(assembler.add(*second[1], 2.0, WAIT_S).complete) == b'b1b2'
 
 
-def test_beyond_the_bound_parts_pass(monkeypatch):
+@pytest.mark.wire('D16')
+def test_two_messages_under_one_reference_that_begin_alike_both_come_whole():
+    assembler = Assembler()
+    first, second = parts_of([b'same', b'a2']), parts_of([b'same', b'b2'])
+    steps = [assembler.add(*part, 0.0, WAIT_S) for part in (*first, *second)]
+    assert [joined_octets(step.complete) for step in steps if step.complete] == [b'samea2', b'sameb2']
+    assert not [step for step in steps if step.repeated or step.incomplete or step.passed]
+    assert len(assembler) == assembler.octets == 0
+
+
+@pytest.mark.wire('D16')
+@pytest.mark.parametrize('order', [(0, 2, 1, 3), (0, 2, 3, 1), (2, 0, 1, 3)])
+def test_two_messages_that_begin_alike_come_whole_though_their_parts_are_mixed(order):
+    assembler = Assembler()
+    arrivals = [*parts_of([b'same', b'a2']), *parts_of([b'same', b'b2'])]
+    steps: list[Any] = []
+    for number in order:
+        part, message = arrivals[number][:2]
+        steps.append(assembler.add(part, message, 0.0, WAIT_S))
+    assert sorted(joined_octets(step.complete) for step in steps if step.complete) == [b'samea2', b'sameb2']
+    assert len(assembler) == assembler.octets == 0
+
+
+@pytest.mark.wire('D16')
+def test_the_same_message_again_after_the_first_was_complete_is_a_second_one():
+    assembler = Assembler()
+    for _ in range(3):
+        one, two = parts_of([b'1', b'2'])
+        assert assembler.add(*two, 0.0, WAIT_S) == Step()
+        assert assembler.add(*one, 0.0, WAIT_S).complete == [one[1], two[1]]
+    assert len(assembler) == assembler.octets == 0
+
+
+@pytest.mark.wire('D16')
+def test_every_part_twice_is_one_message():
+    assembler = Assembler()
+    parts = [part for part in parts_of([b'1', b'2', b'3']) for _ in range(2)]
+    steps = [assembler.add(*part, 0.0, WAIT_S) for part in parts]
+    assert [joined_octets(step.complete) for step in steps if step.complete] == [b'123']
+    (step,) = assembler.expire(WAIT_S)
+    assert (len(step.repeated), step.incomplete) == (3, [])
+    assert len(assembler) == assembler.octets == 0
+
+
+def test_a_copy_from_before_does_not_keep_the_same_message_from_coming_again():
+    assembler = Assembler()
+    one, two = parts_of([b'1', b'2'])
+    for part in (one, one, two):
+        assembler.add(*part, 0.0, WAIT_S)
+    again = parts_of([b'1', b'2'])
+    assert assembler.add(*again[0], 1.0, WAIT_S) == Step()
+    assert assembler.add(*again[1], 1.0, WAIT_S).complete == [message for _, message in again]
+    assert assembler.expire(61.0) == [Step(repeated=[one[1]])]
+    assert assembler.octets == 0
+
+
+def test_a_copy_gives_way_to_what_the_next_message_really_begins_with():
+    assembler = Assembler()
+    first, second = parts_of([b'a1', b'a2']), parts_of([b'b1', b'b2'])
+    copy = parts_of([b'a1', b'a2'])[0]
+    for part in (*first, copy):
+        assembler.add(*part, 0.0, WAIT_S)
+    assert assembler.add(*second[0], 0.0, WAIT_S).repeated == [copy[1]]
+    assert joined_octets(assembler.add(*second[1], 0.0, WAIT_S).complete) == b'b1b2'
+    assert len(assembler) == assembler.octets == 0
+
+
+def test_a_late_copy_does_not_tear_the_message_that_gathers_now():
+    assembler = Assembler()
+    first, second = parts_of([b'a1', b'a2']), parts_of([b'b1', b'b2'])
+    for part in (*first, second[0]):
+        assembler.add(*part, 0.0, WAIT_S)
+    assert assembler.add(*first[0], 0.0, WAIT_S) == Step()
+    assert joined_octets(assembler.add(*second[1], 0.0, WAIT_S).complete) == b'b1b2'
+    assert assembler.expire(WAIT_S) == [Step(repeated=[first[0][1]])]
+    assert assembler.octets == 0
+
+
+def test_with_a_part_missing_the_presumed_copies_go_on_with_the_rest():
+    assembler = Assembler()
+    first, second = parts_of([b'same', b'a2', b'a3']), parts_of([b'same', b'b2', b'b3'])
+    for part in (*first, *second[:2]):
+        assembler.add(*part, 0.0, WAIT_S)
+    assert assembler.expire(WAIT_S) == [Step(incomplete=[second[0][1], second[1][1]])]
+    assert assembler.octets == 0
+
+
+def test_copies_beside_a_message_are_bounded(monkeypatch):
+    monkeypatch.setattr(assembly, 'COPIES_BOUND', 3)
+    assembler = Assembler()
+    one = parts_of([b'1', b'2'])[0]
+    assert sum(len(assembler.add(*one, 0.0, WAIT_S).repeated) for _ in range(10)) == 6
+    (step,) = assembler.expire(WAIT_S)
+    assert (len(step.incomplete), len(step.repeated), assembler.octets) == (1, 3, 0)
+
+
+# Bounds
+
+
+def test_an_account_beyond_its_share_hands_back_its_oldest_and_no_other_does(monkeypatch):
+    monkeypatch.setattr(assembly, 'MESSAGES_SHARE', 2)
+    assembler = Assembler()
+    other = parts_of([b'1', b'2'], account='shop')
+    assembler.add(*other[0], 0.0, WAIT_S)
+    firsts = [parts_of([b'1', b'2'], reference)[0] for reference in range(4)]
+    room = [assembler.add(*part, 0.0, WAIT_S).room for part in firsts]
+    assert room == [[], [], [Step(incomplete=[firsts[0][1]])], [Step(incomplete=[firsts[1][1]])]]
+    assert assembler.add(*parts_of([b'1', b'2'], 3)[1], 0.0, WAIT_S).room == []
+    assert assembler.add(*other[1], 0.0, WAIT_S).complete == [message for _, message in other]
+
+
+def test_beyond_the_bound_the_account_with_most_hands_back_its_oldest(monkeypatch):
     monkeypatch.setattr(assembly, 'MESSAGES_BOUND', 3)
     monkeypatch.setattr(assembly, 'MARKS_BOUND', 5)
     assembler = Assembler()
-    for reference in range(5):
-        part = parts_of([b'1', b'2'], reference)[0]
-        assert assembler.add(*part, 0.0, WAIT_S).passed == ([part[1]] if reference >= 3 else [])
+    firsts = [parts_of([b'1', b'2'], reference)[0] for reference in range(3)]
+    for part in firsts:
+        assert assembler.add(*part, 0.0, WAIT_S) == Step()
+    assert assembler.add(*parts_of([b'1', b'2'], account='shop')[0], 0.0, WAIT_S).room == [
+        Step(incomplete=[firsts[0][1]])
+    ]
     assert len(assembler) == 3
-    for reference in range(3):
+    for reference in (1, 2):
         assert assembler.add(*parts_of([b'1', b'2'], reference)[1], 0.0, WAIT_S).complete
+    assert len(assembler._done) == 3
+    assert assembler.add(*parts_of([b'1', b'2'], account='shop')[1], 0.0, WAIT_S).complete
     assert len(assembler._done) == 2
     assert assembler.expire(WAIT_S) == []
     assert (len(assembler._done), assembler._marks) == (0, 0)
@@ -275,9 +395,13 @@ def test_large_parts_are_bounded_together_and_each_message_by_what_a_pdu_holds(m
     assembler.add(*one, 0.0, WAIT_S)
     assert assembler.add(*two, 0.0, WAIT_S).incomplete == [one[1], two[1]]
     assert assembler.add(*three, 0.0, WAIT_S).passed == [three[1]]
-    monkeypatch.setattr(assembly, 'OCTETS_BOUND', 50_000)
-    assert not assembler.add(*part(2, 1), 0.0, WAIT_S).passed
-    assert assembler.add(*part(3, 1), 0.0, WAIT_S).passed
+    for bound in ('OCTETS_SHARE', 'OCTETS_BOUND'):
+        with monkeypatch.context() as patch:
+            patch.setattr(assembly, bound, 50_000)
+            first = part(2, 1)
+            assert assembler.add(*first, 0.0, WAIT_S) == Step()
+            assert assembler.add(*part(3, 1), 0.0, WAIT_S).room == [Step(incomplete=[first[1]])]
+            assert len(assembler.expire(2 * WAIT_S)) == 1
 
 
 # The message they make

@@ -297,3 +297,11 @@ async def test_octets_from_outside_are_compared_in_constant_time_as_digests_of_o
     assert await bench.check(b'p' * 60) == WRONG
     assert await bench.check(b'plain', system_id=b'nobody') == CommandStatus.ESME_RINVSYSID
     assert compared == [(32, 32)] * 3
+
+
+@pytest.mark.wire('B4', 'B23')
+@pytest.mark.parametrize(('errors', 'hashed'), [('exact', 0), ('same', 1)])
+async def test_where_it_is_to_be_hidden_a_system_id_that_nobody_has_costs_a_hash_too(bench, errors, hashed):
+    bench.smpp(bind_errors=errors)
+    assert await bench.check(system_id=b'stranger') == CommandStatus.ESME_RINVSYSID
+    assert len(bench.hashed) == hashed

@@ -39,6 +39,15 @@ def test_a_rate_of_0_lets_everything_pass():
     assert Rate(0, 0, START).take(1_000_000, START) == 1_000_000
 
 
+@pytest.mark.wire('C6')
+def test_what_was_let_pass_beyond_the_burst_is_paid_for_before_anything_passes():
+    rate = Rate(10, 10, START)
+    assert rate.take_whole(30, START)
+    assert [rate.take(1, START + seconds) for seconds in (0, 1, 1.9)] == [0, 0, 0]
+    assert not rate.take_whole(1, START + 1.95)
+    assert rate.take(5, START + 2.35) == 3
+
+
 def test_a_lower_rate_takes_effect_at_once_and_forgets_nothing_that_was_used():
     rate = Rate(100, 100, START)
     assert rate.take(95, START) == 95

@@ -11,6 +11,7 @@ from pdu.status import CommandStatus
 from pdu.tlvs import Tag, find
 from smsc.clock import wall_ms
 from smsc.mo import MoMessages
+from smsc.mo_pdu import mo_message
 from storage.store import Store
 from tests.product.peers import mo, operator_receipt
 from tests.product.running import account, everywhere_bound, upstream
@@ -224,6 +225,23 @@ async def test_a_session_without_tlvs_gets_what_has_room_there(running, bind):
         assert await smsc.deliver(mo(b'', tlvs=((Tag.MESSAGE_PAYLOAD, payload[:size]), (0x1400, b'vendor')))) == 0
     await until(lambda: len(bank.delivered) == 2)
     assert [(pdu.short_message, pdu.tlvs) for pdu in bank.delivered] == [(payload, ()), (payload[:100], ())]
+
+
+async def test_what_waits_for_an_account_counts_by_its_size(running, bind):
+    product, smsc = running
+    bank = await bind(product)
+    bank.acknowledge = False
+    for payload in (bytes(139), bytes(140), bytes(60_000)):
+        assert await smsc.deliver(mo(b'', tlvs=((Tag.MESSAGE_PAYLOAD, payload),))) == 0
+    assert [message.segments for message in product.node.core.live.values()] == [1, 2, 429]
+
+
+def test_a_text_that_would_be_too_long_in_the_alphabet_of_the_esme_stays_as_it_is():
+    greek = b'\x10' * 40_000  # 80,000 octets of UCS-2
+    pdu = mo(b'', tlvs=((Tag.MESSAGE_PAYLOAD, greek),))
+    assert mo_message(pdu, 'gsm', 'latin1') == pdu
+    shorter = mo(b'', tlvs=((Tag.MESSAGE_PAYLOAD, greek[:32_767]),))
+    assert mo_message(shorter, 'gsm', 'latin1').data_coding == 8
 
 
 async def test_a_start_finds_all_there_is_before_it_puts_parts_together(product, start_smsc, bind, monkeypatch):

@@ -116,6 +116,27 @@ def test_a_message_is_found_in_memory_and_withdrawn_from_its_lane():
     assert bench.take() == [second, third]
 
 
+def test_many_messages_are_withdrawn_at_once_and_the_others_keep_their_order():
+    bench = Bench(capacity=100)
+    ids = bench.put(*[0, 0, 2, 0, 2, 0])
+    found = bench.outbox.find_ids({ids[0], ids[2], ids[3], 5})
+    assert {message.id for message in found} == {ids[0], ids[2], ids[3]}
+    bench.outbox.withdraw_all(found)
+    bench.outbox.withdraw_all(found)
+    assert bench.outbox.in_memory == 3
+    assert bench.take() == [ids[4], ids[1], ids[5]]
+
+
+def test_messages_to_an_address_are_found_up_to_a_limit():
+    bench = Bench(capacity=100)
+    ids = bench.put(*[0] * 5)
+    (address,) = {message.pdu.destination_addr for message in bench.outbox.find(lambda _: True)}
+    found = bench.outbox.find_to(address, lambda message: message.id != ids[1], 3)
+    assert [message.id for message in found] == [ids[0], ids[2], ids[3]]
+    assert len(bench.outbox.find_to(address, lambda _: True)) == 5
+    assert bench.outbox.find_to(b'another', lambda _: True) == []
+
+
 def test_going_offline_forgets_what_is_on_disk_and_returns_the_rest():
     bench = Bench(capacity=3)
     ids = bench.put(*[0] * 5)
@@ -285,7 +306,10 @@ class NothingLost(RuleBasedStateMachine):
     def withdraw(self, back, last):
         outbox = self.bench.outbox
         for message in outbox.find(lambda message: message.id in self.known)[-1 if last else 0 :][:1]:
-            assert outbox.withdraw(message)
+            if last:
+                outbox.withdraw_all([message])
+            else:
+                assert outbox.withdraw(message)
             assert not outbox.withdraw(message)
             if back:
                 outbox.put_back([message])

@@ -1,7 +1,6 @@
 """One segment refused for now while the outcome of another is unknown: both go again, and nothing else does."""
 
 from pdu.status import CommandStatus
-from tests.product.peers import submit
 from tests.product.running import account, upstream
 from tests.product.waiting import until
 
@@ -9,7 +8,7 @@ from tests.product.waiting import until
 async def test_a_segment_refused_for_now_beside_one_without_an_answer_goes_again_on_the_same_link(
     product, bind, start_smsc, capsys
 ):
-    """The message was sent anew as a whole, and the lost segment of what it had been then broke the stage, or the link."""
+    """The message was sent anew as a whole; the lost segment of what it had been broke the stage, or the link."""
     smsc = await start_smsc()
     first: list[int] = []
 

@@ -109,6 +109,18 @@ async def test_the_oldest_version_is_the_configured_one(start, secured, authorit
 
 
 @pytest.mark.wire('B21')
+@pytest.mark.filterwarnings('ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning')
+async def test_tls_before_1_2_is_refused_where_no_minimum_is_configured(start, secured, authority):
+    product, _ = await start(serving(authority))
+    assert product.node.listener.tls.minimum_version == ssl.TLSVersion.TLSv1_2
+    old = trusting(authority)
+    old.set_ciphers('ALL:@SECLEVEL=0')
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(OSError):  # noqa: PT011 - a reset, or an alert
+        await secured(product, old)
+
+
+@pytest.mark.wire('B21')
 async def test_with_client_ca_only_its_certificates_get_in(start, secured, authority, tmp_path):
     product, _ = await start(serving(authority, client_ca=authority.certificate))
     good = await secured(product, trusting(authority, authority.issue('bank')))

@@ -1,7 +1,9 @@
 """Messages by what their ESME calls them, and what they become."""
 
+import asyncio
 import json
 
+import asyncpg
 import pytest
 
 from domain.message import Notice
@@ -11,6 +13,7 @@ from pdu.receipt_text import MessageState
 from storage import statements
 from storage.amendments import SHARED_SPAN, search_key
 from storage.connection import SETTINGS
+from storage.questions import BATCH
 from storage.rows import Outcome, Waiting
 from tests.domain.messages import NOW_MS, mo_message, mt_message
 from tests.storage.test_store import literal, nodes_of
@@ -95,8 +98,7 @@ async def test_a_replaced_message_is_read_back_as_it_became_and_a_final_one_stay
         old.expires_at += 5
         old.notice = Notice.NONE
         old.stored_wait = True
-    assert await store.amending.replace(message, None)
-    assert not await store.amending.replace(final, None)
+    assert await store.amending.replace([(message, None), (final, None)]) == {message.id}
     (row,) = await store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 1)
     assert (row.message.pdu.short_message, row.message.expires_at) == (b'another', message.expires_at)
     (found,) = await store.amending.find(final.id, 'shop')
@@ -109,15 +111,70 @@ async def test_a_replaced_message_is_read_back_as_it_became_and_a_final_one_stay
 async def test_a_message_replaced_for_a_later_time_waits_for_it(store):
     (message,) = await waiting(store)
     message.pdu.octets = encode(message.pdu)
-    assert await store.amending.replace(message, Waiting(message, 'upstream tele2', NOW_MS + 9, message.expires_at))
+    moved = Waiting(message, 'upstream tele2', NOW_MS + 9, message.expires_at)
+    assert await store.amending.replace([(message, moved)]) == {message.id}
     (row,) = await store.amending.waiting_of([message.id])
     assert (row.outbox, row.due_at) == ('upstream tele2', NOW_MS + 9)
+
+
+@pytest.mark.wire('C32')
+async def test_of_several_replacements_all_are_committed_or_none(store):
+    one, other = await waiting(store, 2)
+    for message in (one, other):
+        message.pdu.octets = encode(SubmitSm(1, source_addr=b'Shop', short_message=b'another'))
+    other.priority = 1 << 20  # a column that the store has no room for
+    with pytest.raises(asyncpg.DataError):
+        await store.amending.replace([(one, None), (other, None)])
+    (found,) = await store.amending.find(one.id, 'shop')
+    assert found.pdu.short_message == b'hello'
+
+
+# Many that ask
+
+
+async def test_an_account_that_asks_much_delays_its_own_questions_only(store):
+    (message,) = await waiting(store)
+    (of_another,) = await waiting(store, account='bank')
+    answered: list[str] = []
+
+    async def ask(message_id, account):
+        found = await store.amending.find(message_id, account)
+        answered.append(account)
+        return found
+
+    flood = [asyncio.create_task(ask(message.id + number, 'shop')) for number in range(10 * BATCH)]
+    found = await asyncio.create_task(ask(of_another.id, 'bank'))
+    assert [found.id for found in found] == [of_another.id]
+    assert len(answered) <= BATCH
+    of_flood = await asyncio.gather(*flood)
+    assert [[found.id for found in of_one] for of_one in of_flood[:2]] == [[message.id], []]
+
+
+async def test_whoever_stops_waiting_for_an_answer_holds_up_nobody(store):
+    (message,) = await waiting(store)
+    tasks = [asyncio.create_task(store.amending.find(message.id + number, 'shop')) for number in range(3 * BATCH)]
+    await asyncio.sleep(0)
+    for task in tasks[1:]:
+        task.cancel()
+    assert [found.id for found in await tasks[0]] == [message.id]
+    assert [found.id for found in await store.amending.find(message.id, 'shop')] == [message.id]
+    assert {type(result) for result in await asyncio.gather(*tasks[1:], return_exceptions=True)} == {
+        asyncio.CancelledError
+    }
+
+
+async def test_a_store_that_closes_leaves_nobody_waiting(store):
+    asking = asyncio.create_task(store.amending.find(1, 'shop'))
+    await asyncio.sleep(0)
+    await store.amending.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 @pytest.mark.parametrize(
     ('name', 'values'),
     [
-        ('FIND_MESSAGE', lambda ids: (ids[0], 'shop', ids[0] + SHARED_SPAN)),
+        ('FIND_MESSAGE', lambda ids: ([ids[0]], ['shop'], [ids[0] + SHARED_SPAN])),
         ('QUEUED_BY_ID', lambda ids: (0, ids[:2], ids[0], ids[1])),
         ('QUEUED_ALIKE', lambda ids: (0, KEY, ABOVE_ALL, 10)),
         ('REPLACE_MESSAGE', lambda ids: (ids[0], '', 0, 'any', NOW_MS, 0, 1, 0)),

@@ -47,13 +47,30 @@ async def test_a_data_coding_that_is_not_allowed_is_refused(running, version, st
 @pytest.mark.wire('C11')
 @pytest.mark.parametrize(
     ('sender', 'expected'),
-    [(b'MyBank', (5, 0)), (b'79160000001', (1, 1)), (b'+79160000001', (1, 1)), (b'4711', (3, 0)), (b'T 800', (5, 0))],
+    [
+        (b'MyBank', (5, 0)),
+        (b'79160000001', (1, 1)),
+        (b'+79160000001', (1, 1)),
+        (b'4711', (3, 0)),
+        (b'471100', (3, 0)),
+        (b'4711000', (1, 1)),
+        (b'T 800', (5, 0)),
+    ],
 )
 async def test_a_senders_type_is_set_by_its_look(running, sender, expected):
     _product, smsc, esme = await running(auto_ton=True)
     await esme.submit(source_addr=sender, source_addr_ton=0, source_addr_npi=8)
     (sent,) = await smsc.submitted(1)
     assert (sent.source_addr, (sent.source_addr_ton, sent.source_addr_npi)) == (sender, expected)
+
+
+@pytest.mark.wire('C11')
+async def test_a_sender_that_is_a_name_by_its_look_may_be_too_long(running):
+    _product, smsc, esme = await running(auto_ton=True)
+    assert await status_of(esme, source_addr=b'TwelveLetter', source_addr_ton=0) == CommandStatus.ESME_RINVSRCADR
+    assert await status_of(esme, source_addr=b'Eleven-char', source_addr_ton=0) == 0
+    (sent,) = await smsc.submitted(1)
+    assert (sent.source_addr, sent.source_addr_ton) == (b'Eleven-char', 5)
 
 
 @pytest.mark.wire('C15')

@@ -17,6 +17,7 @@ S = CommandStatus
 NOW = b'000000000000000R'
 HOUR = b'000000010000000R'
 TOMORROW = b'000001000000000R'
+LONG = b'another ' * 30  # two segments
 PLACES = ['memory', 'disk', 'loaded', 'scheduled']
 
 
@@ -240,8 +241,9 @@ async def test_a_cancel_that_does_not_agree_with_its_message_has_no_effect(bench
 
 
 @pytest.mark.wire('C31', 'C32')
-async def test_messages_of_another_account_are_out_of_reach(bench, bind):
-    message_id = await bench.queue('disk')
+@pytest.mark.parametrize('place', PLACES)
+async def test_messages_of_another_account_are_out_of_reach(bench, bind, place):
+    message_id = await bench.queue(place)
     stranger = await bind(bench.product, 'shop')
     for request, status in [
         (cancel(message_id), S.ESME_RCANCELFAIL),
@@ -249,6 +251,8 @@ async def test_messages_of_another_account_are_out_of_reach(bench, bind):
         (replace(message_id), S.ESME_RREPLACEFAIL),
     ]:
         assert (await stranger.ask(request)).command_status == status
+    if place == 'scheduled':
+        assert await bench.status(replace(message_id, b'original', schedule_delivery_time=NOW)) == 0
     assert await bench.release() == [b'original']
 
 
@@ -282,11 +286,39 @@ async def test_a_cancel_by_address_ends_more_than_one_page(bench):
     assert (await bench.product.ledger()).final['DELETED'] == 450
 
 
-async def test_searches_are_limited(bench):
-    requests = [cancel(destination_addr=b'79161234567') for _ in range(50)]
-    answers = [answer.command_status for answer in await bench.esme.ask_all(requests)]
-    assert 20 <= answers.count(S.ESME_RCANCELFAIL) < 50
-    assert answers.count(S.ESME_RTHROTTLED) == 50 - answers.count(S.ESME_RCANCELFAIL)
+@pytest.mark.wire('C31')
+async def test_a_message_of_which_the_operator_has_a_segment_is_not_cancelled_from_disk(bench):
+    message_id = await bench.queue('disk', LONG)
+    taken: list[pdus.SubmitSm] = []
+
+    def take_one(pdu):
+        taken.append(pdu)
+        return bench.smsc.next_id() if len(taken) == 1 else S.ESME_RTHROTTLED
+
+    bench.smsc.script = take_one
+    await bench.start_operator()
+    await until(lambda: len(taken) > 1)
+    await bench.product.stop()
+    await bench.smsc.stop()
+    await bench.product.start()
+    bench.esme = await bench.bind(bench.product)
+    await bench.on_disk(message_id)
+    by_address = cancel(destination_addr=b'79161234567')
+    for request, status in (
+        (cancel(message_id), S.ESME_RCANCELFAIL),
+        (by_address, S.ESME_RCANCELFAIL),
+        (replace(message_id), S.ESME_RREPLACEFAIL),
+    ):
+        assert await bench.status(request) == status
+    assert (await bench.esme.ask(query(message_id))).message_state == MessageState.ENROUTE
+
+
+@pytest.mark.parametrize(('place', 'waiting'), [('disk', 0), ('scheduled', 0), ('memory', 0), ('loaded', 0)])
+async def test_what_is_cancelled_counts_no_longer_as_waiting_for_its_upstream(bench, place, waiting):
+    message_id = await bench.queue(place, registered_delivery=0)
+    before = bench.outbox.depth
+    assert await bench.status(cancel(message_id)) == 0
+    assert bench.outbox.depth == before - 1 == waiting
 
 
 # replace_sm
@@ -338,6 +370,58 @@ async def test_a_queued_message_gets_another_validity_and_asks_for_no_receipt(be
     assert sent.validity_period[:6] in (b'000000', b'000001')
     await bench.product.settle(ACCEPTED=2 + (place == 'memory'))
     assert bench.esme.delivered == []
+
+
+@pytest.mark.wire('C32')
+async def test_receipts_of_segments_are_those_of_the_replacement(bench):
+    message_id = await bench.queue('memory', registered_delivery=0)
+    assert await bench.status(replace(message_id, LONG)) == 0
+    assert b''.join(pdu[6:] for pdu in await bench.release()) == LONG
+    segments = [
+        bench.smsc.given[place]
+        for place, pdu in enumerate(bench.smsc.submits)
+        if pdu.short_message not in (b'before', b'last')
+    ]
+    for segment in segments:
+        await bench.smsc.deliver_receipt(segment)
+    (receipt,) = await bench.esme.receipts(1)
+    assert (receipt.id.decode(), receipt.text) == (message_id, LONG[:20])
+
+
+@pytest.mark.wire('C6', 'C32')
+async def test_what_a_replacement_is_longer_counts_in_the_rate(product, start_smsc, bind):
+    smsc = await start_smsc(start=False)
+    found = await product(upstreams={'mts': upstream(smsc.port)}, accounts={'bank': account(rate_per_s=50)})
+    esme = await bind(found)
+    ids = [await esme.submit(schedule_delivery_time=HOUR) for _ in range(2)]
+    long = [replace(message_id, b'', tlvs=((Tag.MESSAGE_PAYLOAD, b'a' * 30000),)) for message_id in ids]
+
+    async def replaced():
+        return (await esme.ask(long[0])).command_status == 0
+
+    await until_async(replaced)  # once a whole burst is there
+    assert (await esme.ask(long[1])).command_status == S.ESME_RTHROTTLED
+    assert (await esme.ask(submit())).command_status == S.ESME_RTHROTTLED
+    assert (await esme.ask(long[0])).command_status == 0  # not longer than it is
+    assert (await esme.ask(replace(ids[1], b'no longer'))).command_status == 0
+    assert (await found.story(ids[1])).state == MessageState.ENROUTE
+
+
+@pytest.mark.wire('C32')
+@pytest.mark.parametrize(
+    ('long_messages', 'max_parts', 'status'),
+    [('payload', 255, 0), ('udh', 255, S.ESME_RINVMSGLEN), ('payload', 254, S.ESME_RINVMSGLEN)],
+)
+async def test_a_replacement_may_be_as_long_as_a_message(product, bind, start_smsc, long_messages, max_parts, status):
+    smsc = await start_smsc(start=False)
+    found = await product(
+        upstreams={'mts': upstream(smsc.port, long_messages=long_messages)},
+        accounts={'bank': account(max_parts=max_parts)},
+    )
+    esme = await bind(found)
+    message_id = await esme.submit()
+    longest = replace(message_id, b'', tlvs=((Tag.MESSAGE_PAYLOAD, b'a' * 60000),))
+    assert (await esme.ask(longest)).command_status == status
 
 
 @pytest.mark.wire('C32')
@@ -420,6 +504,13 @@ async def test_what_is_with_the_operator_is_not_replaced_by_a_new_message(bench)
 
 
 @pytest.mark.wire('C23')
+async def test_a_burst_of_messages_with_the_flag_is_accepted(bench):
+    requests = [submit(destination_addr=b'7916%07d' % number, replace_if_present_flag=1) for number in range(100)]
+    ids = await bench.esme.submit_all(requests)
+    assert len(set(ids)) == 100
+
+
+@pytest.mark.wire('C23')
 async def test_of_many_in_a_row_each_replaces_the_one_before(bench):
     ids = await bench.esme.submit_all(submit(b'%d' % number, replace_if_present_flag=1) for number in range(10))
     assert len(set(ids)) == 1
@@ -449,6 +540,30 @@ async def test_the_destinations_of_a_submit_multi_share_an_id(bench):
     assert (await bench.esme.ask(query(message_id))).message_state == MessageState.ENROUTE
     assert await bench.status(replace(message_id)) == 0
     assert await bench.release() == [b'another', b'another']
+
+
+@pytest.mark.wire('C32')
+async def test_of_the_destinations_of_a_submit_multi_all_are_replaced_or_none(product, start_smsc, bind):
+    smsc = await start_smsc(start=False)
+    found = await product(
+        upstreams={'mts': upstream(smsc.port)},
+        routes=[
+            {'name': 'filter', 'when': {'destination': '7917*', 'text': '~another'}, 'reject': 'ESME_RINVDSTADR'},
+            {'name': 'everything', 'failover': ['mts']},
+        ],
+    )
+    esme = await bind(found)
+    numbers = (b'79160000001', b'79170000002', b'79160000003')
+    request = pdus.SubmitMulti(
+        source_addr_ton=5,
+        source_addr=b'MyBank',
+        dest_address=tuple(SmeAddress(1, 1, number) for number in numbers),
+        short_message=b'original',
+    )
+    message_id = (await esme.ask(request)).message_id.decode()
+    assert (await esme.ask(replace(message_id))).command_status == S.ESME_RREPLACEFAIL
+    await smsc.start()
+    assert [pdu.short_message for pdu in await smsc.submitted(3)] == [b'original'] * 3
 
 
 # Both, whatever happens

@@ -37,6 +37,16 @@ async def test_a_pdu_may_come_octet_by_octet(esme):
 
 
 @pytest.mark.wire('A1')
+async def test_a_short_pdu_behind_a_long_one_may_come_octet_by_octet(server, esme, bind):
+    other = await bind(server)
+    for octet in bytes(octets_of()) + encode(pdus.EnquireLink(8)):
+        esme.send_octets(bytes([octet]))
+        await other.ask(pdus.EnquireLink())  # by then the octet has been read
+    await esme.take(pdus.SubmitSmResp, 7)
+    await esme.take(pdus.EnquireLinkResp, 8)
+
+
+@pytest.mark.wire('A1')
 async def test_a_pdu_may_be_cut_anywhere(esme):
     octets = bytes(octets_of())
     whole, count = octets * len(octets), 0

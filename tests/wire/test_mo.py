@@ -194,6 +194,8 @@ async def test_parts_make_one_message_in_any_order_over_any_links(running, bind)
     (pdu,) = whole.delivered
     assert (pdu.esm_class, pdu.short_message, payload_of(pdu)) == (0, b'', b''.join(bodies))
     assert (pdu.source_addr, pdu.destination_addr, pdu.data_coding) == (long[0].source_addr, WHOLE, 4)
+    await product.settle(ACCEPTED=3, DELIVERED=1)
+    product.node.mo.tick(product.node.core.loop.time() + 30)  # until then the copies might be of another message
     await product.settle(ACCEPTED=5, DELIVERED=1)
 
     wide = parts([b'ab', b'cd'], 0x1234, wide=True)
@@ -265,8 +267,42 @@ async def test_parts_outlive_a_kill_and_make_their_message_once(spawned, start_s
     whole = await bind(found, 'whole')
     await until(lambda: len(whole.delivered) == 2)
     assert sorted(pdu.short_message for pdu in whole.delivered) == [b'123', b'ab']
-    await found.settle(ACCEPTED=6, DELIVERED=2)
+    book = await found.settle(ACCEPTED=5, DELIVERED=2)
+    assert book.waiting == 1
     assert await found.stop() == 0
+
+
+@pytest.mark.wire('D16')
+async def test_texts_under_one_reference_come_whole_also_when_they_begin_alike_or_are_the_same(running, bind):
+    product, smsc, _ = running
+    whole = await bind(product, 'whole')
+    texts = [(b'same', b'first'), (b'same', b'second'), (b'same', b'second'), (b'other', b'third')]
+    for text in texts:
+        answers = await smsc.receiving[0].ask_all(parts(text))
+        assert [answer.command_status for answer in answers] == [0, 0]
+    await until(lambda: len(whole.delivered) == 4)
+    assert [pdu.short_message for pdu in whole.delivered] == [b''.join(text) for text in texts]
+    await product.settle(ACCEPTED=8, DELIVERED=4)
+    assert await product.metric('smsc_mo_gathering') == 0
+
+
+@pytest.mark.wire('D16')
+async def test_one_account_that_gathers_too_much_does_not_keep_others_from_whole_messages(running, bind, monkeypatch):
+    monkeypatch.setattr('smsc.assembly.MESSAGES_SHARE', 2)
+    product, smsc, _ = running
+    product.write(accounts={'bank': {'reassemble': True}})
+    await product.reload()
+    bank, whole = await bind(product), await bind(product, 'whole')
+    one, two = parts([b'1', b'2'])
+    begun = [mo(concatenated([b'%d' % number] * 2, number)[0], esm_class=0x40) for number in range(5)]
+    assert (await smsc.receiving[0].ask(one)).command_status == 0
+    for pdu in begun:
+        assert (await smsc.receiving[0].ask(pdu)).command_status == 0
+    await until(lambda: len(bank.delivered) == 3)
+    assert [content(pdu) for pdu in bank.delivered] == [content(pdu) for pdu in begun[:3]]
+    assert (await smsc.receiving[0].ask(two)).command_status == 0
+    await until(lambda: whole.delivered)
+    assert whole.delivered[0].short_message == b'12'
 
 
 @pytest.mark.wire('D16')

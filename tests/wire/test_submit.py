@@ -182,6 +182,16 @@ async def test_an_alphanumeric_sender_reaches_the_operator_as_it_is(through, sen
     assert (sent.source_addr, sent.source_addr_ton, sent.source_addr_npi) == (sender, 5, 0)
 
 
+@pytest.mark.wire('C10', 'C11')
+@pytest.mark.parametrize('sender', [b'TwelveLetter', b'Two   spaces', b'TwentyCharactersLong'])
+async def test_an_alphanumeric_sender_of_more_than_11_characters_is_refused(server, esme, sender):
+    before = (await server.ledger()).accepted
+    response = await esme.ask(submit(source_addr=sender, source_addr_ton=5))
+    assert response.command_status == S.ESME_RINVSRCADR
+    assert (await server.ledger()).accepted == before
+    assert await esme.submit(source_addr=sender[:11], source_addr_ton=5, registered_delivery=0)
+
+
 @pytest.mark.wire('C17')
 @pytest.mark.parametrize('esm_class', [0x00, 0x03, 0x40, 0x80, 0xC0])
 async def test_esm_class_reaches_the_operator(through, esm_class):

@@ -1,0 +1,140 @@
+"""Submits whose outcome nobody knows, for the link died or no response came in time, and what becomes of them."""
+
+import asyncio
+
+import pytest
+
+from pdu import pdus
+from pdu.status import CommandStatus
+from tests.product.peers import submit
+from tests.product.running import everywhere_bound, upstream
+from tests.product.waiting import until
+
+
+@pytest.fixture
+async def running(product, start_smsc, bind):
+    """A product with these settings for its upstream, its scripted operator, and an ESME."""
+
+    async def start(**settings):
+        smsc = await start_smsc()
+        found = await product(upstreams={'mts': upstream(smsc.port, **settings)})
+        await everywhere_bound(smsc)
+        return found, smsc, await bind(found)
+
+    return start
+
+
+def answering(smsc, count):
+    """Lets an operator answer so many submits, and then none."""
+    smsc.script = lambda pdu: smsc.next_id() if len(smsc.submits) <= count else None
+
+
+@pytest.mark.wire('F8', 'F9')
+async def test_what_was_in_flight_when_the_link_died_fails_where_that_is_configured(running):
+    product, smsc, esme = await running(unknown_outcome='fail')
+    answering(smsc, 10)
+    ids = await esme.submit_all(submit(b'%03d' % number) for number in range(30))
+    await smsc.submitted(30)
+    await until(lambda: product.node.core.upstreams['mts'].answers[0] == 10)
+    smsc.bound.pop().writer.transport.abort()
+    smsc.receiving.clear()
+    receipts = await esme.receipts(20)
+    assert sorted(receipt.id.decode() for receipt in receipts) == sorted(ids[10:])
+    assert {receipt.raw_state for receipt in receipts} == {b'UNDELIV'}
+    await everywhere_bound(smsc)
+    for given in list(smsc.given):
+        assert await smsc.deliver_receipt(given) == 0
+    await esme.receipts(30)
+    await product.settle(DELIVERED=10, UNDELIVERABLE=20)
+    assert len(smsc.submits) == 30
+
+
+@pytest.mark.wire('F8', 'F9')
+async def test_what_was_in_flight_when_the_link_died_ends_as_unknown_when_it_is_held_in_vain(running):
+    product, smsc, esme = await running(unknown_outcome='hold')
+    answering(smsc, 0)
+    message_id = await esme.submit(validity_period=b'000000000002000R')
+    await smsc.submitted(1)
+    smsc.bound.pop().writer.transport.abort()
+    smsc.receiving.clear()
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'UNKNOWN')
+    await product.settle(UNKNOWN=1)
+    assert len(smsc.submits) == 1
+
+
+@pytest.mark.wire('F8')
+async def test_what_is_held_is_settled_by_a_late_response_and_not_sent_again(running):
+    product, smsc, esme = await running(unknown_outcome='hold', response_timeout_s=0.3)
+    answering(smsc, 0)
+    message_id = await esme.submit()
+    (sent,) = await smsc.submitted(1)
+    await until(lambda: product.node.core.upstreams['mts'].unknown_outcomes == 1)
+    smsc.respond(smsc.bound[0], sent, smsc.next_id())
+    await smsc.bound[0].settled()
+    assert await smsc.deliver_receipt(smsc.given[0]) == 0
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
+    await product.settle(DELIVERED=1)
+    assert len(smsc.submits) == 1
+
+
+@pytest.mark.wire('F8')
+async def test_a_late_response_keeps_what_waits_to_be_sent_again_from_that(running):
+    product, smsc, esme = await running(window=1, response_timeout_s=1)
+    answering(smsc, 0)
+    ids = [await esme.submit(text) for text in (b'first', b'second')]
+    await smsc.submitted(2)
+    first, second = smsc.submits
+    assert (first.short_message, second.short_message) == (b'first', b'second')
+    await until(lambda: product.node.core.upstreams['mts'].feed.outbox.in_memory == 1)  # the mark is committed
+    smsc.respond(smsc.bound[0], first, smsc.next_id())
+    smsc.respond(smsc.bound[0], second, smsc.next_id())
+    await smsc.bound[0].settled()
+    for given in smsc.given:
+        assert await smsc.deliver_receipt(given) == 0
+    receipts = await esme.receipts(2)
+    assert sorted(receipt.id.decode() for receipt in receipts) == sorted(ids)
+    await product.settle(DELIVERED=2)
+    assert len(smsc.submits) == 2
+
+
+@pytest.mark.wire('F9', 'C31')
+async def test_what_may_have_been_sent_cannot_be_cancelled_while_it_waits_to_be_sent_again(running):
+    product, smsc, esme = await running(window=1, response_timeout_s=1)
+    answering(smsc, 0)
+    ids = [await esme.submit(text) for text in (b'first', b'second', b'third')]
+    (first, *_) = await smsc.submitted(2)
+    await until(lambda: product.node.core.upstreams['mts'].feed.outbox.in_memory == 2)
+    statuses = {}
+    for message_id in (ids[0], ids[2]):
+        cancel = pdus.CancelSm(message_id=message_id.encode(), source_addr=first.source_addr)
+        statuses[message_id] = (await esme.ask(cancel)).command_status
+    assert statuses == {ids[0]: CommandStatus.ESME_RCANCELFAIL, ids[2]: 0}
+    smsc.script = lambda pdu: smsc.next_id()
+
+
+@pytest.mark.wire('F8')
+async def test_a_late_response_while_the_mark_is_being_committed_stops_the_message(running, monkeypatch):
+    product, smsc, esme = await running(response_timeout_s=0.5)
+    answering(smsc, 0)
+    store, gate = product.node.core.store, asyncio.Event()
+    mark = store.mark_repeated
+
+    async def slow(ids):
+        await gate.wait()
+        await mark(ids)
+
+    monkeypatch.setattr(store, 'mark_repeated', slow)
+    await esme.submit()
+    (sent,) = await smsc.submitted(1)
+    upstream = product.node.core.upstreams['mts']
+    await until(lambda: upstream.unknown_outcomes == 1)
+    smsc.respond(smsc.bound[0], sent, smsc.next_id())
+    await until(lambda: upstream.late_answers == 1)
+    smsc.script = lambda pdu: smsc.next_id()
+    gate.set()
+    assert await smsc.deliver_receipt(smsc.given[0]) == 0
+    await esme.receipts(1)
+    await product.settle(DELIVERED=1)
+    assert len(smsc.submits) == 1
