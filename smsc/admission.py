@@ -47,7 +47,9 @@ def check_parameters(pdu: SubmitSm, config: AccountConfig, smpp: SmppConfig, spe
 
     `pdu.octets` are what is stored: they follow what is set. Raises Refused.
     """
-    _check_destination(pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi)
+    address, ton = pdu.destination_addr, pdu.dest_addr_ton
+    if not address.isdigit() or len(address) > MAX_ADDRESS_DIGITS or ton not in TONS or pdu.dest_addr_npi not in NPIS:
+        _check_destination(address, ton, pdu.dest_addr_npi)
     if config.auto_ton:
         _set_source_type(pdu)
     if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:

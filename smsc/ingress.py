@@ -160,7 +160,13 @@ class Ingress:
         response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
         self._held += held
-        self._gather(account, message)
+        if pdu.replace_if_present_flag:
+            self._gather(account, message)
+            return
+        message.counted = True  # what `_gather` does, without a call for each message
+        account.waiting += 1
+        self.core.live[message.id] = message
+        self.accepting.items.append(message)
 
     def _config_of(self, account: 'Account') -> 'AccountConfig':
         core = self.core

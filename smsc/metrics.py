@@ -78,7 +78,7 @@ class Collector:
                 answers.add_metric([name, status_name(status)], count)
             for state, count in upstream.receipts.items():
                 receipts.add_metric([name, MessageState(state).name], count)
-            unknown.add_metric([name], upstream.unknown_outcomes)
+            unknown.add_metric([name], upstream.unknown.count)
             links.add_metric([name], sum(link.bound for link in upstream.links))
             refusals.add_metric([name], max((link.refusals for link in upstream.links), default=0))
             queue.add_metric([name, 'memory'], upstream.feed.outbox.in_memory)

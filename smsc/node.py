@@ -256,7 +256,7 @@ class Node:
     async def _settle(self) -> None:
         """Commit what is left, and put the queues on disk."""
         for upstream in self.core.upstreams.values():
-            upstream.end_held()
+            upstream.unknown.end_held()
         for stage in self.stages:
             await stage.drain()
         for account in self.core.accounts.values():

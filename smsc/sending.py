@@ -40,11 +40,16 @@ _WORST_FIRST = (
 async def commit_sent(core: Core, items: list[Sent]) -> list[Outcome]:
     """Commit what operators have taken; return the endings of those of whom no receipt will come."""
     now_ms = wall_ms()
-    finished = [
-        Outcome(message, MessageState.ACCEPTED, 0, Notice.NONE, now_ms)
-        for message in (_whole(item) for _, _, item in items)
-        if message is not None and not message.pdu.registered_delivery & RECEIPT_WANTED
-    ]
+    finished: list[Outcome] = []
+    for _, _, item in items:
+        if isinstance(item, Part):
+            if not item.completes:
+                continue
+            message = item.message
+        else:
+            message = item
+        if not message.pdu.registered_delivery & RECEIPT_WANTED:
+            finished.append(Outcome(message, MessageState.ACCEPTED, 0, Notice.NONE, now_ms))
     await core.store.record_sent([item for _, _, item in items], finished)
     return finished
 
@@ -110,7 +115,7 @@ async def commit_repeated(core: Core, items: list[tuple['Upstream', Message | Pa
 def handle_repeated(core: Core, items: list[tuple['Upstream', Message | Part]], _: None) -> None:
     """The marks are committed: the messages go again, elsewhere if their upstream is down."""
     for upstream, item in items:
-        if not upstream.handle_marked(item):  # a late answer came first
+        if not upstream.unknown.handle_marked(item):  # a late answer came first
             continue
         if isinstance(item, Part):
             upstream.long_messages.handle_marked(item)

@@ -188,7 +188,7 @@ class Statuses:
                 queued_in_memory=upstream.feed.outbox.in_memory,
                 queued_on_disk=upstream.feed.outbox.on_disk,
                 awaiting_receipt=len(upstream.sent),
-                unknown_outcomes=upstream.unknown_outcomes,
+                unknown_outcomes=upstream.unknown.count,
             )
             for name, upstream in self._node.core.upstreams.items()
         ]

@@ -38,6 +38,7 @@ from smsc.links import make_links
 from smsc.long_messages import RECEIPT_WANTED, LongMessages
 from smsc.outbox import Outbox
 from smsc.sending import forget
+from smsc.unknown_outcomes import UnknownOutcomes
 from smsc.upstream_ids import IdForms, same_number
 from smsc.wire_forms import form_of, is_plain
 
@@ -49,7 +50,6 @@ log = structlog.get_logger()
 THROTTLE_FIRST_S = 0.1
 THROTTLE_LAST_S = 5.0
 REGISTERED_MASK = 0xFC  # bits of registered_delivery that go through as they are, SMPP 3.4 section 5.2.17
-HELD_UNKNOWN_BOUND = 10_000  # submits that may wait for a late response; beyond, they end
 
 
 class Upstream:
@@ -64,19 +64,16 @@ class Upstream:
         self.submitted = 0
         self.answers: dict[int, int] = defaultdict(int)
         self.receipts: dict[int, int] = defaultdict(int)
-        self.unknown_outcomes = 0
-        self.late_answers = 0
         self.removed = False
         self.ids = IdForms()
         self._receipts = receipts
         self._throttled_s = 0.0
         self._bound: set[Connection] = set()
-        self._held_unknown: dict[tuple[int, int], Message | Part] = {}
-        self._marking: dict[tuple[int, int], Message | Part] = {}  # in the stage `repeating`
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, TRANSMITTING, self.send, core.loop, core.readers)
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
         self.long_messages = LongMessages(self)
+        self.unknown = UnknownOutcomes(self)
         self.feed.send_held, self.feed.on_stranded = self.long_messages.send_held, self.long_messages.strand
         self.configure(config)
 
@@ -128,14 +125,8 @@ class Upstream:
 
     def end_all(self) -> None:
         """This upstream is configured no more, and its links are gone: what it had begun ends or goes elsewhere."""
-        self.end_held()
+        self.unknown.end_held()
         self.long_messages.end_all()
-
-    def end_held(self) -> None:
-        """No late response will come any more to what waits for one: its outcome stays unknown."""
-        for item in self._held_unknown.values():
-            self._end_unknown(item, MessageState.UNKNOWN)
-        self._held_unknown.clear()
 
     def handle_outbind(self) -> bool:
         """The operator wants us to bind: links that wait connect now; return whether there were any (wire.md B20)."""
@@ -154,13 +145,7 @@ class Upstream:
         for link in self.links:
             link.tick(now)
         self.long_messages.place(now)
-        if self._held_unknown:
-            now_ms = wall_ms()
-            for key, item in list(self._held_unknown.items()):
-                message = item.message if isinstance(item, Part) else item
-                if message.expires_at <= now_ms:
-                    del self._held_unknown[key]
-                    self._end_unknown(item, MessageState.UNKNOWN)
+        self.unknown.tick(wall_ms())
 
     # Sending
 
@@ -187,7 +172,13 @@ class Upstream:
             alphabet = config.alphabet if config else 'gsm'
             if not is_plain(pdu, alphabet, self.form):
                 return self.long_messages.send(connection, message, alphabet, now_ms)
-        return self.request(connection, pdu, message)
+        try:  # what `request` does, without a call for each message
+            connection.session.request(pdu, message)
+        except PduError as error:
+            self.reject(message, error)
+            return False
+        self.submitted += 1
+        return True
 
     def _drop(self, message: Message) -> None:
         """Send a message no more that ran out of time, or has ended while it waited."""
@@ -221,9 +212,9 @@ class Upstream:
         pass
 
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:
-        self._handle_answers(connection, responses)
+        self.handle_answers(connection, responses)
 
-    def _handle_answers(self, connection: Connection | None, responses: list[tuple[Any, Pdu]]) -> None:
+    def handle_answers(self, connection: Connection | None, responses: list[tuple[Any, Pdu]]) -> None:
         """Deal with answers to submits; without a connection, they came late and hold no slot."""
         core, sent = self.core, self.sent
         sending = core.sending.items
@@ -336,64 +327,10 @@ class Upstream:
     # Outcomes that are unknown
 
     def handle_expired(self, connection: Connection, contexts: list[Message | Part]) -> None:
-        self._handle_unknown(connection, contexts)
-
-    def _handle_unknown(self, connection: Connection, items: list[Message | Part]) -> None:
-        """Whether the operator took these is unknown: as configured, they are sent once more, marked; or wait for a
-        late answer; or end.
-        """
-        self.unknown_outcomes += len(items)
-        policy = self.config.unknown_outcome
-        for item in items:
-            if policy == 'resend':
-                message = item.message if isinstance(item, Part) else item
-                message.repeated = True
-                self._marking[_key(item)] = item
-                self.core.repeating.items.append((self, item))
-            elif policy == 'hold' and len(self._held_unknown) < HELD_UNKNOWN_BOUND:
-                self._held_unknown[_key(item)] = item
-            else:
-                self._end_unknown(item, MessageState.UNDELIVERABLE if policy == 'fail' else MessageState.UNKNOWN)
-        connection.session.window.release(len(items))
-        self.core.repeating.kick()
-
-    def _end_unknown(self, item: Message | Part, state: int) -> None:
-        if isinstance(item, Part):
-            self.long_messages.end(item, state)
-        else:
-            self.core.count_sent(item)
-            self.core.finish(item, state)
+        self.unknown.handle(connection, contexts)
 
     def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
-        """Responses to requests whose outcome was unknown: what was not sent again yet is settled by them."""
-        for item, pdu in late:
-            self.late_answers += 1
-            message = item.message if isinstance(item, Part) else item
-            if self._held_unknown.pop(_key(item), None) is not None:
-                self._handle_answers(None, [(item, pdu)])
-            elif pdu.command_status or pdu.__class__ is not SubmitSmResp or message.state != MessageState.ENROUTE:
-                continue
-            elif self._take_back(item):
-                self._handle_answers(None, [(item, pdu)])
-            else:  # it was sent again: a receipt may come for either id
-                self._note_second_id(item, message, pdu.message_id)
-        self.core.sending.kick()
-
-    def _take_back(self, item: Message | Part) -> bool:
-        """Return whether something was to be sent again, and is not any more."""
-        if self.handle_marked(item):
-            return True
-        return self.long_messages.take_back(item) if isinstance(item, Part) else self.feed.outbox.withdraw(item)
-
-    def handle_marked(self, item: Message | Part) -> bool:
-        """The mark of what is to be sent again is committed, or not needed; return whether it has not been settled."""
-        return self._marking.pop(_key(item), None) is item
-
-    def _note_second_id(self, item: Message | Part, message: Message, message_id: bytes) -> None:
-        number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
-        second = Part(message, number, total, None, self.name, self.canonical_response(message_id), second=True)
-        self.sent.setdefault(second.upstream_message_id, second)
-        self.core.sending.items.append((None, self, second))
+        self.unknown.handle_late(late)
 
     def handle_requests(self, connection: Connection, requests: list[Pdu]) -> None:
         self._receipts.handle_requests(self, connection, requests)
@@ -414,7 +351,7 @@ class Upstream:
         self.feed.remove(connection)
         self.long_messages.forget(connection)
         if lost:
-            self._handle_unknown(connection, lost)
+            self.unknown.handle(connection, lost)
 
     def trim(self) -> None:
         """Let go of the oldest messages that wait for a receipt beyond what memory may hold; the store finds them."""
@@ -441,11 +378,6 @@ def _remaining(expires_at: int, now_ms: int) -> bytes:
     """Return what is left of a message's validity as a relative time (wire.md C21)."""
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     return format_relative(now + timedelta(milliseconds=expires_at - now_ms), now)
-
-
-def _key(item: Message | Part) -> tuple[int, int]:
-    """Return what an item is known by while its outcome is unknown."""
-    return item.id, item.number if isinstance(item, Part) else 0
 
 
 def _wants_receipt(item: Message | Part) -> bool:

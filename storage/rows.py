@@ -138,11 +138,6 @@ def message_row(message: Message) -> tuple[Any, ...]:
     )
 
 
-def is_rare(message: Message) -> bool:
-    """Return whether a message needs RARE_COLUMNS."""
-    return message.segments > 1 or message.shown_id != 0 or message.reference != 0
-
-
 def rare_values(message: Message) -> tuple[int, int, int]:
     """Return the values of RARE_COLUMNS."""
     return message.segments, message.reference, message.shown_id
@@ -152,11 +147,6 @@ def segment_row(item: Message | Part) -> tuple[str, str, int, int, int]:
     """Return what an operator has taken as the values of a row of table `segment`."""
     number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
     return item.upstream, item.upstream_message_id, item.id, number, total
-
-
-def segment_row_of_whole(item: Any) -> tuple[str, str, int]:
-    """Return the same for a message that was not split; the other columns have defaults."""
-    return item.upstream, item.upstream_message_id, item.id
 
 
 def message_of(row: asyncpg.Record) -> Message:

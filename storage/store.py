@@ -26,12 +26,10 @@ from storage.rows import (
     Fetched,
     Outcome,
     Waiting,
-    is_rare,
     message_of,
     message_row,
     rare_values,
     segment_row,
-    segment_row_of_whole,
     waiting_message_of,
 )
 
@@ -116,7 +114,7 @@ class Store:
 
     async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
         rows, columns = [message_row(message) for message in messages], list(MESSAGE_COLUMNS)
-        if any(map(is_rare, messages)):
+        if any(message.reference or message.segments > 1 or message.shown_id for message in messages):
             rows = [row + rare_values(message) for row, message in zip(rows, messages, strict=True)]
             columns += RARE_COLUMNS
         try:
@@ -142,10 +140,11 @@ class Store:
         """
         columns: tuple[str, ...]
         segments: list[tuple[Any, ...]]
-        if any(item.__class__ is Part for item in items):
+        if Part in set(map(type, items)):
             columns, segments = _SEGMENT_COLUMNS, [segment_row(item) for item in items]
-        else:
-            columns, segments = _SEGMENT_COLUMNS[:3], [segment_row_of_whole(item) for item in items]
+        else:  # the other columns have defaults
+            columns = _SEGMENT_COLUMNS[:3]
+            segments = [(item.upstream, item.upstream_message_id, item.id) for item in items]
         waited = [item.id for item in items if item.stored_wait]
 
         async def insert(connection: Connection, doubtful: bool) -> None:

@@ -19,8 +19,8 @@ from smpp.states import Role, State
 
 WRITE_LIMIT_OCTETS = 1 << 18
 STUCK_WRITER_S = 30.0
-SLICE_OCTETS = 1 << 14  # of an ESME; an operator sends receipts in bulk, by few links
-OPERATOR_SLICE_OCTETS = 1 << 16
+SLICE_OCTETS = 1 << 15  # of an ESME; an operator sends receipts in bulk, by few links
+OPERATOR_SLICE_OCTETS = 1 << 17
 SLICE = 'slice'  # as a reason not to read
 
 log = structlog.get_logger()

@@ -69,7 +69,7 @@ async def test_what_is_held_is_settled_by_a_late_response_and_not_sent_again(run
     answering(smsc, 0)
     message_id = await esme.submit()
     (sent,) = await smsc.submitted(1)
-    await until(lambda: product.node.core.upstreams['mts'].unknown_outcomes == 1)
+    await until(lambda: product.node.core.upstreams['mts'].unknown.count == 1)
     smsc.respond(smsc.bound[0], sent, smsc.next_id())
     await smsc.bound[0].settled()
     assert await smsc.deliver_receipt(smsc.given[0]) == 0
@@ -129,9 +129,9 @@ async def test_a_late_response_while_the_mark_is_being_committed_stops_the_messa
     await esme.submit()
     (sent,) = await smsc.submitted(1)
     upstream = product.node.core.upstreams['mts']
-    await until(lambda: upstream.unknown_outcomes == 1)
+    await until(lambda: upstream.unknown.count == 1)
     smsc.respond(smsc.bound[0], sent, smsc.next_id())
-    await until(lambda: upstream.late_answers == 1)
+    await until(lambda: upstream.unknown.late == 1)
     smsc.script = lambda pdu: smsc.next_id()
     gate.set()
     assert await smsc.deliver_receipt(smsc.given[0]) == 0
