@@ -23,17 +23,17 @@ def count_status(counts: dict[int, int], status: int) -> None:
 class Rate:
     """Lets `rate_per_s` pass in the long run and `burst` at once after a pause; a rate of 0 lets everything pass."""
 
-    __slots__ = ('_at', '_tokens', 'burst', 'rate_per_s')
+    __slots__ = ('_at', '_refill_per_s', '_tokens', 'burst', 'rate_per_s')
 
     def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
-        self.rate_per_s = rate_per_s
+        self.rate_per_s = self._refill_per_s = rate_per_s
         self.burst = burst
         self._tokens = burst
         self._at = now
 
     def take(self, wanted: int, now: float) -> int:
         """Take up to `wanted` tokens; return how many there were."""
-        rate = self.rate_per_s
+        rate = self._refill_per_s
         if not rate:
             return wanted
         tokens = self._tokens + (now - self._at) * rate
@@ -53,7 +53,7 @@ class Rate:
 
     def take_whole(self, wanted: int, now: float) -> bool:
         """Take all of `wanted` tokens or none; more than a whole burst is let pass when the burst is there."""
-        rate = self.rate_per_s
+        rate = self._refill_per_s
         if not rate:
             return True
         tokens = min(self.burst, self._tokens + (now - self._at) * rate)
@@ -65,20 +65,22 @@ class Rate:
     def change(self, rate_per_s: float, burst: float) -> None:
         """Go on with another rate; what has been used up stays used up. Where there was none, nothing was."""
         self._tokens = min(self._tokens, burst) if self.rate_per_s else burst
-        self.rate_per_s = rate_per_s
+        self.rate_per_s = self._refill_per_s = rate_per_s
         self.burst = burst
 
 
 class AdaptiveRate(Rate):
     """A rate that the throttling of a peer lowers, and that recovers by steps (wire.md F5, F24).
 
-    `configured_per_s` is where it returns to, 0 for no limit; `rate_per_s` is what holds now.
+    `configured_per_s` is where it returns to, 0 for no limit; `rate_per_s` is what holds now, in any second: what a
+    burst lets pass at once, the long run has less (wire.md F4).
     """
 
     __slots__ = ('_lowered_at', '_previous', '_stopped_until', '_taken', '_window_at', 'configured_per_s', 'full_per_s')
 
     def __init__(self, configured_per_s: float, now: float) -> None:
-        super().__init__(configured_per_s, _burst(configured_per_s), now)
+        super().__init__(0, 0, now)
+        self._hold_to(configured_per_s)
         self.configured_per_s = configured_per_s
         self.full_per_s = configured_per_s
         self._lowered_at = self._stopped_until = float('-inf')
@@ -110,7 +112,7 @@ class AdaptiveRate(Rate):
         rate = accepted * THROTTLED_FRACTION
         if self.rate_per_s:
             rate = min(rate, self.rate_per_s * THROTTLED_FRACTION)
-        self.change(max(1.0, rate), _burst(rate))
+        self._hold_to(max(1.0, rate))
 
     def heed(self, congestion_state: int, now: float) -> None:
         """Know how full the peer says it is, in percent (SMPP 5.0 section 4.8.4.18)."""
@@ -123,7 +125,12 @@ class AdaptiveRate(Rate):
         """Go on with another limit; the same one changes nothing."""
         if configured_per_s != self.configured_per_s:
             self.configured_per_s = self.full_per_s = configured_per_s
-            self.change(configured_per_s, _burst(configured_per_s))
+            self._hold_to(configured_per_s)
+
+    def _hold_to(self, rate_per_s: float) -> None:
+        burst = _burst(rate_per_s)
+        self.change(rate_per_s, burst)
+        self._refill_per_s = max(0.0, rate_per_s - burst + 1)
 
     def _observed(self, now: float) -> float:
         """What was let through in the last second."""
@@ -136,7 +143,7 @@ class AdaptiveRate(Rate):
         if self.is_lowered and now >= self._lowered_at + 1:
             rate = self.rate_per_s * RECOVERY ** min(seconds, 100.0)
             rate = self.configured_per_s if rate >= self.full_per_s else rate
-            self.change(rate, _burst(rate))
+            self._hold_to(rate)
 
 
 def _burst(rate_per_s: float) -> float:

@@ -137,3 +137,12 @@ def test_another_configured_rate_holds_at_once_and_the_same_one_leaves_it_lowere
     assert rate.rate_per_s == lowered
     rate.configure(30)
     assert (rate.rate_per_s, rate.is_lowered) == (30, False)
+
+
+@pytest.mark.wire('F4')
+@pytest.mark.parametrize('limit', [1, 7, 100, 500, 2000])
+def test_no_second_holds_more_than_the_limit_of_an_upstream(limit):
+    rate = AdaptiveRate(limit, START)
+    taken = [rate.take(10 * limit, START + step / 1000) for step in range(3000)]
+    assert max(sum(taken[start : start + 1000]) for start in range(0, 2000, 10)) <= limit
+    assert sum(taken) >= 0.97 * 3 * limit - 1
