@@ -23,7 +23,7 @@ from smsc.clock import wall_ms
 from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
 from smsc.feed import Feed
-from smsc.limits import Rate
+from smsc.limits import Rate, count_status
 from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message, needs_tlvs
 from smsc.outbox import Outbox
 from smsc.receipt_pdu import form_of, intermediate, receipt
@@ -195,7 +195,7 @@ class Account:
         closing = self.core.closing.items
         for message, pdu in responses:
             status = pdu.command_status
-            self.delivered[status] += 1
+            count_status(self.delivered, status)
             if message is INTERMEDIATE:
                 freed += 1
             elif not status and (pdu.__class__ is DeliverSmResp or _acknowledges(pdu)):
