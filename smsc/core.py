@@ -224,6 +224,8 @@ class Core:
                     live.pop(message.id, None)
                 continue
             changed.discard(message.id)
+            if message.counted:
+                self.count_sent(message)
             message.state, message.error = outcome.state, outcome.error
             message.done_at, message.notice = outcome.done_at, outcome.notice
             self.finals[outcome.state] += 1

@@ -352,6 +352,7 @@ class DiskShelf:
         ]
         await self._store.wait(rows)
         for outbox, message, _ in entries:
+            message.stored_wait = True  # whoever still knows it, for an answer that comes late, ends its row too
             self._live.pop(message.id, None)
             self.left(message)
             if not outbox.offline and outbox.in_memory == 0:

@@ -313,3 +313,20 @@ async def test_a_message_that_is_begun_ends_when_its_upstream_is_removed(product
     await found.settle(UNDELIVERABLE=1)
     assert not other.submits  # half of it is with the first
     assert found.node.core.accounts['bank'].waiting == 0
+
+
+@pytest.mark.wire('F8')
+async def test_a_message_that_ends_while_it_waits_on_disk_for_another_try_is_waited_for_no_more(
+    product, start_smsc, bind
+):
+    found, smsc, esme = await one(product, start_smsc, bind, response_timeout_s=0.3, retry={'first_s': 1, 'last_s': 1})
+    await esme.submit()
+    first, second = await smsc.submitted(2)
+    smsc.bound[0].send(
+        pdus.SubmitSmResp(second.sequence_number, LATER),
+        pdus.SubmitSmResp(first.sequence_number, 0, b'101'),
+        operator_receipt(b'101'),
+    )
+    await found.settle(DELIVERED=1)
+    await esme.receipts(1)
+    await until(lambda: found.node.core.accounts['bank'].waiting == 0, 5)
