@@ -19,6 +19,7 @@ from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
 from smpp.states import RECEIVING
+from smsc.admission import is_particular
 from smsc.clock import wall_ms
 from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
@@ -81,6 +82,7 @@ class Account:
         self._logged_needs_tlvs = False
         self.recoded = False  # messages may become longer on their way, see `wire_forms`
         self.whole_octets = whole_octets('gsm')
+        self.particular = False  # rules of its own for its messages, see `admission`
         self._paid_parts: dict[PartKey, int] = {}
         outbox = Outbox(f'account {name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, RECEIVING, self._send, core.loop, core.readers)
@@ -96,6 +98,7 @@ class Account:
             self.rate.change(config.rate_per_s, config.rate_per_s)
             upstreams = self.core.configuration.upstreams.values()
             self.whole_octets = whole_octets(config.alphabet)
+            self.particular = is_particular(config)
             self.recoded = any(upstream.alphabet != config.alphabet for upstream in upstreams)
 
     def take_part(self, key: PartKey, now: float) -> bool:
@@ -195,7 +198,10 @@ class Account:
         closing = self.core.closing.items
         for message, pdu in responses:
             status = pdu.command_status
-            count_status(self.delivered, status)
+            if status:
+                count_status(self.delivered, status)
+            else:
+                self.delivered[0] += 1
             if message is INTERMEDIATE:
                 freed += 1
             elif not status and (pdu.__class__ is DeliverSmResp or _acknowledges(pdu)):

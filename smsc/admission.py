@@ -42,15 +42,23 @@ def status_of(status: int | str) -> int:
     return int(CommandStatus[status]) if isinstance(status, str) else status
 
 
-def check_parameters(pdu: SubmitSm, config: AccountConfig, smpp: SmppConfig, speaks_5: bool) -> None:
+def is_particular(config: AccountConfig) -> bool:
+    """Return whether an account has rules of its own for what `check_parameters` checks."""
+    return bool(config.auto_ton or config.service_types or config.data_codings or config.empty_messages == 'refuse')
+
+
+def check_parameters(
+    pdu: SubmitSm, config: AccountConfig, smpp: SmppConfig, speaks_5: bool, particular: bool = True
+) -> None:
     """Check the mandatory parameters of a submit_sm, and set those that the account's settings ask for.
 
-    `pdu.octets` are what is stored: they follow what is set. Raises Refused.
+    `pdu.octets` are what is stored: they follow what is set. `particular` is `is_particular(config)`, for callers that
+    are hot. Raises Refused.
     """
     address, ton = pdu.destination_addr, pdu.dest_addr_ton
     if not address.isdigit() or len(address) > MAX_ADDRESS_DIGITS or ton not in TONS or pdu.dest_addr_npi not in NPIS:
         _check_destination(address, ton, pdu.dest_addr_npi)
-    if config.auto_ton:
+    if particular and config.auto_ton:
         _set_source_type(pdu)
     if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:
         bad_ton = pdu.source_addr_ton not in TONS
@@ -63,6 +71,12 @@ def check_parameters(pdu: SubmitSm, config: AccountConfig, smpp: SmppConfig, spe
         _check_success_only(pdu, config)
     if pdu.esm_class or pdu.priority_flag or pdu.replace_if_present_flag or pdu.sm_default_msg_id or pdu.tlvs:
         _check_rare_parameters(pdu, smpp, speaks_5)
+    if particular:
+        _check_particular(pdu, config, speaks_5)
+
+
+def _check_particular(pdu: SubmitSm, config: AccountConfig, speaks_5: bool) -> None:
+    """Check what an account may use (wire.md C15, C25, C26)."""
     if config.service_types and pdu.service_type.decode('latin-1') not in config.service_types:
         raise Refused(CommandStatus.ESME_RINVSERTYP, 'a service_type that the account may not use')
     if config.data_codings and pdu.data_coding not in config.data_codings:

@@ -143,7 +143,8 @@ class Ingress:
         """Put a message into the gathering batch. Raises Refused with the status for its response."""
         config = self._config_of(account)
         session = connection.session
-        check_parameters(pdu, config, self.core.configuration.smpp, session.peer_version >= SMPP_5_0)
+        speaks_5 = session.peer_version >= SMPP_5_0
+        check_parameters(pdu, config, self.core.configuration.smpp, speaks_5, account.particular)
         if account.waiting >= config.waiting:
             raise Refused(*_QUEUE_FULL)
         segments = 1
@@ -314,7 +315,12 @@ class Ingress:
             message.pdu.octets = b''
             account = self.core.accounts[message.account]
             account.accepted += 1
-            self._respond(connection, response.accept() if response.__class__ is MultiReply else response, held)
+            if response.__class__ is MultiReply:
+                self._respond(connection, response.accept(), held)
+            elif held or connection.session.peer_version >= SMPP_5_0:
+                self._respond(connection, response, held)
+            else:
+                connection.session.respond(response)
             touched.add(connection)
             upstreams.add(dispatch(self.core, message) if message.upstreams else self._end_unrouted(message))
         for connection in touched:
