@@ -89,24 +89,21 @@ class Ingress:
         self.accepting.on_room = self.resume
         self._paused: set[Connection] = set()
         self._held = 0  # segments beyond the first of each message that gathers
-        self._later = 0  # requests of the same read that are still to be looked at
 
     def handle_submits(self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int) -> None:
         """Admit what one read brought; what is refused is answered in the same write."""
         session = connection.session
         now = self.core.loop.time()
-        self._later = len(submits)
-        for pdu in submits:
-            self._later -= 1
+        for later, pdu in zip(range(len(submits) - 1, -1, -1), submits, strict=True):
             try:
                 if pdu.__class__ is SubmitSm:
-                    self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms)
+                    self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms, later)
                 elif isinstance(pdu, DataSm):
                     submit = submit_of_data(pdu)
-                    self._admit(connection, account, submit, DataSmResp(pdu.sequence_number), now, now_ms)
+                    self._admit(connection, account, submit, DataSmResp(pdu.sequence_number), now, now_ms, later)
                 else:
                     assert isinstance(pdu, SubmitMulti)
-                    self._admit_multi(connection, account, pdu, now, now_ms)
+                    self._admit_multi(connection, account, pdu, now, now_ms, later)
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 session.refuse(pdu, refusal.command_status)
@@ -139,8 +136,12 @@ class Ingress:
         response: SubmitSmResp | DataSmResp,
         now: float,
         now_ms: int,
+        later: int,
     ) -> None:
-        """Put a message into the gathering batch. Raises Refused with the status for its response."""
+        """Put a message into the gathering batch. Raises Refused with the status for its response.
+
+        `later` requests of the same read are still to be looked at.
+        """
         config = self._config_of(account)
         session = connection.session
         speaks_5 = session.peer_version >= SMPP_5_0
@@ -150,13 +151,13 @@ class Ingress:
         segments = 1
         if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
             segments = self._take_segments(account, config, pdu, now)
-        elif session.unanswered - self._later > session.receive_window:
+        elif self._held and session.unanswered - later > session.receive_window:
             raise _window_exceeded(session)
         elif not account.rate.take(1, now):
             raise Refused(*_THROTTLED)
         message = self._make(account, config, pdu, segments, now_ms)
         held = segments - 1
-        if held and not session.hold(held, self._later):
+        if held and not session.hold(held, later):
             raise _window_exceeded(session)
         response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
@@ -245,7 +246,7 @@ class Ingress:
             self.accepting.items.append(message)
 
     def _admit_multi(
-        self, connection: Connection, account: 'Account', pdu: SubmitMulti, now: float, now_ms: int
+        self, connection: Connection, account: 'Account', pdu: SubmitMulti, now: float, now_ms: int, later: int
     ) -> None:
         """Admit the destinations of a submit_multi, each a message of its own; all have the id of the first."""
         config = self._config_of(account)
@@ -267,7 +268,7 @@ class Ingress:
         if messages and not account.rate.take_whole(segments * len(messages), now):
             raise Refused(*_THROTTLED)
         held = max(0, segments * len(messages) - 1)
-        if held and not session.hold(held, self._later):
+        if held and not session.hold(held, later):
             raise _window_exceeded(session)
         response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(unsuccess))
         if not messages:

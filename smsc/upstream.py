@@ -49,6 +49,7 @@ log = structlog.get_logger()
 
 THROTTLE_FIRST_S = 0.1
 THROTTLE_LAST_S = 5.0
+ENROUTE = int(MessageState.ENROUTE)
 REGISTERED_MASK = 0xFC  # bits of registered_delivery that go through as they are, SMPP 3.4 section 5.2.17
 
 
@@ -88,6 +89,7 @@ class Upstream:
         self._throttle = frozenset(config.errors.throttle) - permanent
         self._temporary = frozenset(config.errors.temporary) - permanent
         self.form = form_of(config)
+        self._plain_octets = self.form.plain_octets
         accounts = self.core.configuration.accounts.values()
         self._recodes = any(account.alphabet != config.alphabet for account in accounts)
         self.rate.configure(config.rate_per_s)
@@ -151,7 +153,7 @@ class Upstream:
 
     def send(self, connection: Connection, message: Message, now_ms: int) -> bool:
         """Put a submit_sm into a session; False when the message has run out of time or went elsewhere."""
-        if message.expires_at <= now_ms or message.state != MessageState.ENROUTE:
+        if message.expires_at <= now_ms or message.state != ENROUTE:
             self._drop(message)
             return False
         pdu: Any = message.pdu  # a SubmitSm: only MT messages come here
@@ -164,7 +166,7 @@ class Upstream:
                 pdu.validity_period = _remaining(message.expires_at, now_ms)
         if (
             pdu.tlvs
-            or len(pdu.short_message) > self.form.plain_octets[pdu.data_coding]
+            or len(pdu.short_message) > self._plain_octets[pdu.data_coding]
             or pdu.esm_class & UDHI
             or self._recodes
         ):
