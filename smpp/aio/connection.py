@@ -2,12 +2,13 @@
 
 Reading pauses while the owner asks for it (what it gathered is full) or while the peer does not read what we send;
 sending of new requests pauses while the transport's buffer is over its limit (`writable`). A peer that reads nothing
-for `STUCK_WRITER_S` is cut (wire.md E14). What one read brings is dealt with in slices, so that a peer that sends as
-fast as it can takes no more than a slice of the loop's time before the others have their turn. Nothing here raises into
-the event loop: an error in the owner closes the socket.
+for `STUCK_WRITER_S` is cut (wire.md E14). What one read of an ESME brings is dealt with in slices, so that a peer that
+sends as fast as it can takes no more than a slice of the loop's time before the others have their turn. Nothing here
+raises into the event loop: an error in the owner closes the socket.
 """
 
 import asyncio
+import sys
 from typing import Any, Protocol, cast
 
 import structlog
@@ -19,8 +20,7 @@ from smpp.states import Role, State
 
 WRITE_LIMIT_OCTETS = 1 << 18
 STUCK_WRITER_S = 30.0
-SLICE_OCTETS = 1 << 15  # of an ESME; an operator sends receipts in bulk, by few links
-OPERATOR_SLICE_OCTETS = 1 << 17
+SLICE_OCTETS = 1 << 15
 SLICE = 'slice'  # as a reason not to read
 
 log = structlog.get_logger()
@@ -65,7 +65,8 @@ class Connection(asyncio.Protocol):
         self._reading_paused_by: set[str] = set()
         self._stuck_since = 0.0
         self._unanswered_too_many = False
-        self._slice_octets = SLICE_OCTETS if session.role is Role.SMSC else OPERATOR_SLICE_OCTETS
+        # Operators send receipts in bulk, by few links that we chose: slices of it would make commits small.
+        self._slice_octets = SLICE_OCTETS if session.role is Role.SMSC else sys.maxsize
         self._unread = b''  # the rest of what was read
         self._next_slice: asyncio.Handle | None = None
         self._drained: asyncio.Event | None = None
