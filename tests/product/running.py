@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,21 @@ tries a port nobody listens on could get its own port for the other end, and tal
 """
 
 
+_given: deque[int] = deque(maxlen=1_000)
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that nobody listens on, and that was not given out lately: whoever got it may not listen yet."""
     while True:
         port = random.choice(PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(('127.0.0.1', port))
             except OSError:
                 continue
+            _given.append(port)
             return port
 
 
