@@ -201,9 +201,7 @@ def check_destinations(pdu: SubmitMulti, speaks_5: bool) -> None:
     """Check how many destinations a submit_multi has (wire.md C28). Raises Refused."""
     if not 1 <= len(pdu.dest_address) <= (MAX_DESTINATIONS_5 if speaks_5 else MAX_DESTINATIONS):
         raise Refused(CommandStatus.ESME_RINVNUMDESTS, 'a submit_multi has 1 to 254 destinations')
-    if (
-        pdu.replace_if_present_flag and len(pdu.dest_address) > 1
-    ):  # the messages would keep several ids, and one is told
+    if pdu.replace_if_present_flag and len(pdu.dest_address) > 1:  # the response could tell one id of several
         raise Refused(CommandStatus.ESME_RINVREPFLAG, 'replace_if_present_flag with several destinations')
 
 

@@ -212,9 +212,10 @@ class LongMessages:
         if waiting is None or waiting.get(part.number) is not part:
             return False
         self._sent(part)
-        for parts in (self._failed.get(part.id, []), self._stranded.get(part.id, [])):
-            if part in parts:
-                parts.remove(part)
+        for waiting_parts in (self._failed, self._stranded):
+            others = [other for other in waiting_parts.pop(part.id, []) if other is not part]
+            if others:
+                waiting_parts[part.id] = others
         _split_of(part.message).outstanding += 1
         return True
 
@@ -236,7 +237,7 @@ class LongMessages:
         back_off_s = self._upstream.back_off_s(message)
         for part in parts:
             part.due_at = self._core.loop.time() + back_off_s
-        if len(self._stranded) >= self._upstream.feed.outbox.capacity:  # it takes the half of everything
+        if len(self._stranded) >= self._upstream.feed.outbox.capacity:  # it takes the half of each message
             self._upstream.feed.pause(back_off_s)
         self._wait(parts)
         self._stranded[message.id] = parts

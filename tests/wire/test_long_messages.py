@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pdu import pdus
 from pdu.segments import parse_udh
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, find
@@ -404,3 +405,29 @@ async def test_odd_numbers_of_parts_are_refused_where_that_is_configured(running
         CommandStatus.ESME_RINVESMCLASS,
         CommandStatus.ESME_RINVOPTPARAMVAL,
     ]
+
+
+@pytest.mark.wire('F8')
+async def test_a_late_answer_to_the_only_segment_that_waits_leaves_nothing_behind(product, start_smsc, bind):
+    smsc = await start_smsc()
+    smsc.script = lambda pdu: smsc.next_id() if sequence_of(pdu) != 2 else None
+    found = await product(
+        upstreams={'mts': upstream(smsc.port, response_timeout_s=0.4, retry={'first_s': 30, 'last_s': 30})}
+    )
+    await everywhere_bound(smsc)
+    esme = await bind(found)
+    await esme.submit(**LONG)
+    mts = found.node.core.upstreams['mts']
+    first = next(pdu for pdu in await smsc.submitted(5) if sequence_of(pdu) == 2)
+    await until(lambda: mts.unknown.count == 1)
+    smsc.script = lambda pdu: CommandStatus.ESME_RSYSERR  # what goes again is refused for now, and rests
+    await until(lambda: mts.long_messages.waiting == 1)
+    part = next(iter(mts.long_messages._stranded.values()), [None])[0]
+    assert part is not None
+    assert mts.long_messages.take_back(part)
+    mts.tick(found.node.core.loop.time())
+    assert mts.long_messages.waiting == 0
+    mts.handle_answers(None, [(part, pdus.SubmitSmResp(first.sequence_number, 0, smsc.next_id()))])
+    for given in smsc.given:
+        await smsc.deliver_receipt(given)
+    await found.settle(DELIVERED=1)
