@@ -18,6 +18,7 @@ from pdu.times import parse as parse_time
 from pdu.tlvs import Tag, find
 from smsc.config.account_schema import AccountConfig
 from smsc.config.smpp_schema import SmppConfig
+from smsc.data_sm import converted
 from smsc.text import payload_of
 
 HOUR_MS = 3_600_000
@@ -170,31 +171,13 @@ def check_part(pdu: SubmitSm, part: Concatenation, config: AccountConfig) -> Non
 
 def submit_of_data(pdu: DataSm) -> SubmitSm:
     """Return the submit_sm that says what a data_sm does (wire.md C29). Raises Refused."""
-    payload = find(pdu.tlvs, Tag.MESSAGE_PAYLOAD)
-    if payload is None:
+    if find(pdu.tlvs, Tag.MESSAGE_PAYLOAD) is None:
         raise Refused(CommandStatus.ESME_RMISSINGOPTPARAM, 'data_sm without message_payload')
     if len(pdu.source_addr) > MAX_ADDRESS_DIGITS:
         raise Refused(CommandStatus.ESME_RINVSRCADR, 'source_addr is too long')
     if len(pdu.destination_addr) > MAX_ADDRESS_DIGITS:
         raise Refused(CommandStatus.ESME_RINVDSTADR, 'destination_addr is too long')
-    fits = len(payload) <= MAX_SHORT_MESSAGE
-    submit = SubmitSm(
-        sequence_number=pdu.sequence_number,
-        service_type=pdu.service_type,
-        source_addr_ton=pdu.source_addr_ton,
-        source_addr_npi=pdu.source_addr_npi,
-        source_addr=pdu.source_addr,
-        dest_addr_ton=pdu.dest_addr_ton,
-        dest_addr_npi=pdu.dest_addr_npi,
-        destination_addr=pdu.destination_addr,
-        esm_class=pdu.esm_class,
-        registered_delivery=pdu.registered_delivery,
-        data_coding=pdu.data_coding,
-        short_message=payload if fits else b'',
-        tlvs=tuple(tlv for tlv in pdu.tlvs if tlv[0] != Tag.MESSAGE_PAYLOAD) if fits else pdu.tlvs,
-    )
-    submit.octets = encode(submit)
-    return submit
+    return converted(pdu, SubmitSm)
 
 
 def check_destinations(pdu: SubmitMulti, speaks_5: bool) -> None:

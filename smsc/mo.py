@@ -21,7 +21,8 @@ from smpp.aio.connection import Connection
 from smsc.assembly import Assembler, MoPart, Step, join, read_part
 from smsc.clock import wall_ms
 from smsc.core import HOUR_MS, Core
-from smsc.mo_pdu import alphabet_from, deliver_sm_of, needs_tlvs, segments_of
+from smsc.data_sm import converted
+from smsc.mo_pdu import alphabet_from, needs_tlvs, segments_of
 from smsc.stage import Stage
 from smsc.text import text_of
 from smsc.upstream import Upstream
@@ -73,11 +74,11 @@ class MoMessages:
     def handle_data(self, upstream: Upstream, connection: Connection, pdu: DataSm) -> None:
         """The same for a data_sm, which is stored as a deliver_sm."""
         try:
-            converted = deliver_sm_of(pdu)
+            as_deliver_sm = converted(pdu, DeliverSm)
         except PduError as error:
             connection.session.refuse(pdu, error.command_status)
             return
-        if not self._accept(upstream, connection, converted, DataSmResp(pdu.sequence_number)):
+        if not self._accept(upstream, connection, as_deliver_sm, DataSmResp(pdu.sequence_number)):
             connection.session.refuse(pdu, CommandStatus.ESME_RX_P_APPN)
 
     def _accept(

@@ -4,9 +4,8 @@ import msgspec
 
 from pdu import alphabets
 from pdu.alphabets import Alphabet, AlphabetError
-from pdu.codec import encode
 from pdu.cutting import MESSAGE_OCTETS
-from pdu.pdus import DataSm, DeliverSm
+from pdu.pdus import DeliverSm
 from pdu.segments import UDHI, decode_elements
 from pdu.tlvs import Tag, find
 from smsc.assembly import NATIONAL, SHORT_MESSAGE_OCTETS
@@ -15,32 +14,6 @@ from smsc.config.upstream_schema import UpstreamConfig
 from smsc.text import payload_of, without_header
 
 PAYLOAD_OCTETS = 0xFFFF  # of message_payload, SMPP 3.4 section 5.3.2.32
-
-
-def deliver_sm_of(pdu: DataSm) -> DeliverSm:
-    """Return the deliver_sm that says what a data_sm says; `octets` are its own.
-
-    Raises PduError for an address that has no room in a deliver_sm.
-    """
-    payload = find(pdu.tlvs, Tag.MESSAGE_PAYLOAD) or b''
-    fits = len(payload) <= SHORT_MESSAGE_OCTETS
-    converted = DeliverSm(
-        sequence_number=pdu.sequence_number,
-        service_type=pdu.service_type,
-        source_addr_ton=pdu.source_addr_ton,
-        source_addr_npi=pdu.source_addr_npi,
-        source_addr=pdu.source_addr,
-        dest_addr_ton=pdu.dest_addr_ton,
-        dest_addr_npi=pdu.dest_addr_npi,
-        destination_addr=pdu.destination_addr,
-        esm_class=pdu.esm_class,
-        registered_delivery=pdu.registered_delivery,
-        data_coding=pdu.data_coding,
-        short_message=payload if fits else b'',
-        tlvs=tuple(tlv for tlv in pdu.tlvs if tlv[0] != Tag.MESSAGE_PAYLOAD) if fits else pdu.tlvs,
-    )
-    converted.octets = encode(converted)
-    return converted
 
 
 def alphabet_from(upstream: UpstreamConfig | None) -> str:

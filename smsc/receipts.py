@@ -16,8 +16,8 @@ from smpp.aio.connection import Connection
 from smsc.clock import wall_ms
 from smsc.core import HOUR_MS, Core
 from smsc.correlation import Found, Key, OtherForms, place_of
+from smsc.data_sm import converted
 from smsc.mo import MoMessages
-from smsc.mo_pdu import deliver_sm_of
 from smsc.receipt_reading import is_receipt, read_receipt
 from smsc.stage import Stage
 from smsc.upstream import Upstream
@@ -84,11 +84,11 @@ class Receipts:
             self.mo.handle_data(upstream, connection, pdu)
             return
         try:
-            converted = deliver_sm_of(pdu)
+            as_deliver_sm = converted(pdu, DeliverSm)
         except PduError as error:
             connection.session.refuse(pdu, error.command_status)
             return
-        self._handle_receipt(upstream, connection, converted, DataSmResp(pdu.sequence_number))
+        self._handle_receipt(upstream, connection, as_deliver_sm, DataSmResp(pdu.sequence_number))
 
     def _handle_receipt(
         self, upstream: Upstream, connection: Connection, pdu: DeliverSm, response: DeliverSmResp | DataSmResp

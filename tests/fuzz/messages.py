@@ -20,7 +20,7 @@ from pdu.pdus import DataSm, DeliverSm, ShortMessage, SubmitSm
 from pdu.segments import UDHI
 from pdu.status import PduError
 from pdu.tlvs import SPECS, Tag, Tlvs
-from smsc import mo_pdu, receipt_reading, text
+from smsc import data_sm, mo_pdu, receipt_reading, text
 from smsc.assembly import Assembler, join, read_part
 from smsc.config.upstream_schema import UpstreamConfig
 from smsc.wire_forms import form_of, is_plain, part_of, segment_count, submits_of
@@ -179,10 +179,8 @@ def check_deliver(pdu: DeliverSm, alphabet: Alphabet, random: Random) -> None:
     text.text_of(pdu, alphabet)
     assert type(decode(encode(mo_pdu.mo_message(pdu, alphabet, random.choice(_ALPHABETS))))) is DeliverSm
     payload = text.payload_of(pdu)
-    converted = mo_pdu.deliver_sm_of(
-        DataSm(1, esm_class=pdu.esm_class, tlvs=((int(Tag.MESSAGE_PAYLOAD), payload), *pdu.tlvs))
-    )
-    assert text.payload_of(converted) == (payload or text.payload_of(pdu))
+    data_sm_pdu = DataSm(1, esm_class=pdu.esm_class, tlvs=((int(Tag.MESSAGE_PAYLOAD), payload), *pdu.tlvs))
+    assert text.payload_of(data_sm.converted(data_sm_pdu, DeliverSm)) == (payload or text.payload_of(pdu))
 
 
 def check_octets(octets: bytes, alphabet: Alphabet, random: Random, found: Counter[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pdu import pdus, receipt_text
 from pdu.codec import encode
+from pdu.fields import DistributionList, SmeAddress
 from pdu.pdus import Pdu, SubmitSm
 from pdu.reader import PduReader
 from pdu.receipt_text import MessageState
@@ -214,6 +215,22 @@ def submit(text: bytes = TEXT, **changes: Any) -> SubmitSm:
         'short_message': text,
     }
     return SubmitSm(**fields | changes)
+
+
+def number(last: int) -> SmeAddress:
+    """A destination of submit_multi."""
+    return SmeAddress(1, 1, b'7916%07d' % last)
+
+
+def multi(*destinations: SmeAddress | DistributionList, **changes: Any) -> pdus.SubmitMulti:
+    """A submit_multi that wants its receipts."""
+    fields: dict[str, Any] = {
+        'source_addr_ton': 5,
+        'source_addr': b'MyBank',
+        'short_message': TEXT,
+        'registered_delivery': 1,
+    }
+    return pdus.SubmitMulti(**fields | {'dest_address': destinations} | changes)
 
 
 Answer = int | bytes | None

@@ -7,11 +7,10 @@ import asyncpg
 import pytest
 
 from pdu import cutting, pdus
-from pdu.fields import SmeAddress
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag
 from smsc.wire_forms import segment_count
-from tests.product.peers import TEXT, operator_receipt, submit
+from tests.product.peers import TEXT, multi, number, operator_receipt, submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until, until_async
 
@@ -40,20 +39,6 @@ async def two(product, start_smsc, bind, **settings):
     await everywhere_bound(first)
     await everywhere_bound(other)
     return found, first, other, await bind(found)
-
-
-def number(last: int) -> SmeAddress:
-    return SmeAddress(1, 1, b'7916%07d' % last)
-
-
-def multi(*destinations, **changes) -> pdus.SubmitMulti:
-    fields: dict[str, Any] = {
-        'source_addr_ton': 5,
-        'source_addr': b'MyBank',
-        'short_message': TEXT,
-        'registered_delivery': 1,
-    }
-    return pdus.SubmitMulti(**fields | {'dest_address': destinations} | changes)
 
 
 # submit_multi

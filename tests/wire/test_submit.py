@@ -84,13 +84,18 @@ async def test_a_priority_that_is_none_is_refused(esme, priority_flag):
 @pytest.mark.parametrize(
     'time',
     [b'nonsense', b'260230120000000+', b'991301000000000+', b'000100000000000X', moment(days=40), b'000200000000000R'],
+    ids=['nonsense', 'no such day', 'no such month', 'no such sign', 'too far', 'too far from now'],
 )
 async def test_a_time_that_is_none_or_too_far_is_refused(esme, time):
     assert (await esme.ask(submit(schedule_delivery_time=time))).command_status == S.ESME_RINVSCHED
 
 
 @pytest.mark.wire('C20')
-@pytest.mark.parametrize('time', [b'nonsense', b'260230120000000+', moment(hours=-1), moment(seconds=-5)])
+@pytest.mark.parametrize(
+    'time',
+    [b'nonsense', b'260230120000000+', moment(hours=-1), moment(seconds=-5)],
+    ids=['nonsense', 'no such day', 'an hour ago', 'seconds ago'],
+)
 async def test_a_validity_that_is_none_or_over_is_refused(esme, time):
     assert (await esme.ask(submit(validity_period=time))).command_status == S.ESME_RINVEXPIRY
 

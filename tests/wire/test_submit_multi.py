@@ -9,7 +9,7 @@ from pdu.codec import encode
 from pdu.fields import DistributionList, SmeAddress
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, find, make
-from tests.product.peers import TEXT
+from tests.product.peers import TEXT, multi, number
 from tests.product.running import account, everywhere_bound, upstream
 
 
@@ -21,20 +21,6 @@ async def running(product, start_smsc, bind):
     )
     await everywhere_bound(smsc)
     return found, smsc, await bind(found)
-
-
-def number(last: int) -> SmeAddress:
-    return SmeAddress(1, 1, b'7916%07d' % last)
-
-
-def multi(*destinations, **changes) -> pdus.SubmitMulti:
-    fields: dict[str, Any] = {
-        'source_addr_ton': 5,
-        'source_addr': b'MyBank',
-        'short_message': TEXT,
-        'registered_delivery': 1,
-    }
-    return pdus.SubmitMulti(**fields | {'dest_address': destinations} | changes)
 
 
 @pytest.mark.wire('C28', 'C2')
