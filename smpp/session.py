@@ -105,6 +105,11 @@ class Session:
             self._partial_since = now
         return received
 
+    @property
+    def faults(self) -> int:
+        """How many PDUs a well-behaved peer would not have sent: malformed ones, beyond the window, stray responses."""
+        return self.malformed + self.throttled + self.unmatched_responses
+
     def _match(self, pdu: Pdu, context: Any, received: Received) -> None:
         if context is None:
             self._handle_unmatched(pdu, received)

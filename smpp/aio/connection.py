@@ -2,9 +2,9 @@
 
 Reading pauses while the owner asks for it (what it gathered is full) or while the peer does not read what we send;
 sending of new requests pauses while the transport's buffer is over its limit (`writable`). A peer that reads nothing
-for `STUCK_WRITER_S` is cut (wire.md E14). What one read of an ESME brings is dealt with in slices, so that a peer that
-sends as fast as it can takes no more than a slice of the loop's time before the others have their turn. Nothing here
-raises into the event loop: an error in the owner closes the socket.
+for `STUCK_WRITER_S` is cut (wire.md E14). What one read brings is dealt with in slices, and of all connections together
+one slice at a time (`Turns`), so that peers that send as fast as they can delay the others by a slice at most. Nothing
+here raises into the event loop: an error in the owner closes the socket.
 """
 
 import asyncio
@@ -15,12 +15,16 @@ import structlog
 
 from pdu.pdus import Pdu
 from smpp.aio.tls import reason_of
+from smpp.aio.turns import turns_of
 from smpp.session import Session
 from smpp.states import Role, State
 
 WRITE_LIMIT_OCTETS = 1 << 18
 STUCK_WRITER_S = 30.0
-SLICE_OCTETS = 1 << 15
+SLICE_OCTETS = {Role.SMSC: 1 << 15, Role.ESME: sys.maxsize}
+"""By our side of the session. Operators send receipts in bulk, by few links that we chose: slices of that would make
+small commits."""
+SUSPECT_SLICE_OCTETS = 1 << 13  # of a peer whose last slice had something in it that a good peer does not send
 SLICE = 'slice'  # as a reason not to read
 
 log = structlog.get_logger()
@@ -65,10 +69,11 @@ class Connection(asyncio.Protocol):
         self._reading_paused_by: set[str] = set()
         self._stuck_since = 0.0
         self._unanswered_too_many = False
-        # Operators send receipts in bulk, by few links that we chose: slices of it would make commits small.
-        self._slice_octets = SLICE_OCTETS if session.role is Role.SMSC else sys.maxsize
+        self._slice_octets = SLICE_OCTETS[session.role]
         self._unread = b''  # the rest of what was read
-        self._next_slice: asyncio.Handle | None = None
+        self._faults = 0
+        self._turns = turns_of(loop)
+        self._awaits_turn = False
         self._drained: asyncio.Event | None = None
 
     # Called by the event loop
@@ -90,24 +95,27 @@ class Connection(asyncio.Protocol):
         elif len(data) > self._slice_octets:
             self._unread = data
             self.pause_reading(SLICE)
-            self._take_slice()
+            self._await_turn()
         else:
             self._take(data)
 
+    def _await_turn(self) -> None:
+        """Have the next slice dealt with, unless the socket is not to be read for another reason."""
+        if self._unread and not self._awaits_turn and self._reading_paused_by == {SLICE}:
+            self._awaits_turn = True
+            self._turns.wait(self._take_slice)
+
     def _take_slice(self) -> None:
-        """Deal with a slice of what was read, and with the next one after the others have had their turn."""
-        self._next_slice = None
+        """It is our turn: deal with a slice of what was read."""
+        self._awaits_turn = False
+        if self._reading_paused_by != {SLICE}:
+            return  # `resume_reading` waits for a turn again
         size = self._slice_octets
         taken, self._unread = self._unread[:size], self._unread[size:]
         self._take(taken)
         if not self._unread:
             self.resume_reading(SLICE)
-        self._schedule_slice()
-
-    def _schedule_slice(self) -> None:
-        """Have the next slice dealt with, unless the socket is not to be read for another reason."""
-        if self._unread and self._next_slice is None and self._reading_paused_by == {SLICE}:
-            self._next_slice = self.loop.call_soon(self._take_slice)
+        self._await_turn()
 
     def _take(self, data: bytes) -> None:
         session = self.session
@@ -126,6 +134,11 @@ class Connection(asyncio.Protocol):
                 self.owner.handle_state(self)
         except Exception:  # noqa: BLE001 - the root of a connection
             self._fail()
+        if session.faults != self._faults:
+            self._faults = session.faults
+            self._slice_octets = SUSPECT_SLICE_OCTETS
+        elif self._slice_octets == SUSPECT_SLICE_OCTETS:
+            self._slice_octets = SLICE_OCTETS[session.role]
         if self._drained is not None:
             self._note_drained()
         self.flush()
@@ -206,7 +219,7 @@ class Connection(asyncio.Protocol):
     def resume_reading(self, reason: str) -> None:
         """Take one reason back; reading goes on when none is left."""
         self._reading_paused_by.discard(reason)
-        self._schedule_slice()
+        self._await_turn()
         if not self._reading_paused_by and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -291,7 +291,9 @@ async def test_a_peer_that_sends_in_bulk_lets_the_others_have_their_turn(sockets
     (owner,) = smsc.owners
     bulk = b''.join(encode(SubmitSm(number, short_message=b'x' * 140)) for number in range(1, 1001))
     owner.connection.data_received(bulk)
-    assert 0 < len(owner.requests) * 4 < 1000
+    assert not owner.requests
+    await owner.until(lambda: owner.requests)
+    assert len(owner.requests) * 4 < 1000
     other, theirs = await sockets.esme(smsc.port)
     theirs.session.window.reserve(1)
     theirs.session.request(SubmitSm(), 'mine')
