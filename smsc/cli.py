@@ -4,52 +4,25 @@ Every command takes `-c/--config FILE` (default conf/smsc.yaml, or SMSC_CONFIG).
 bad news (a broken configuration, a message that was not delivered, a ledger that does not add up), 2 wrong usage.
 """
 
-import os
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 import msgspec
-import uvloop
 
-from domain.errors import StoreUnavailable
-from smsc import config as configurations
 from smsc import log, views
+from smsc.commands.running import ask_store, config_option, load, run_work
 from smsc.config.schema import AccountConfig, Configuration
-from smsc.control import ControlError, ask
+from smsc.control import ask
 from smsc.message_ids import parse_message_id
-from smsc.sender import Letter, Part, SendError, send
-from smsc.server import Server, ServerError, connect_arguments
+from smsc.sender import Letter, Part, send
+from smsc.server import Server
 from smsc.status import Snapshot
 from storage import embedded
 from storage.ledger import read_ledger, read_story
-from storage.migrations import MigrationError
 
-T = TypeVar('T')
-_EXPECTED = (
-    ControlError,
-    SendError,
-    ServerError,
-    StoreUnavailable,
-    MigrationError,
-    embedded.EmbeddedPostgresError,
-)
-DEFAULT_CONFIG = Path(__file__).parent.parent / 'conf' / 'smsc.yaml'
 WILDCARD = {'0.0.0.0': '127.0.0.1', '::': '::1'}
-
-config_option = click.option(
-    '-c',
-    '--config',
-    'path',
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=lambda: Path(os.environ.get('SMSC_CONFIG', DEFAULT_CONFIG)),
-    show_default='conf/smsc.yaml, or SMSC_CONFIG',
-    help='The main configuration file.',
-)
 
 
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
@@ -58,35 +31,20 @@ def main() -> None:
     log.set_up('warning', 'text')
 
 
-def _load(path: Path) -> Configuration:
-    try:
-        return configurations.load(path)
-    except configurations.ConfigurationError as error:
-        raise click.ClickException(f'the configuration has mistakes:\n{error}') from error
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; errors that people cause or can mend become one line."""
-    try:
-        return uvloop.run(work)
-    except _EXPECTED as error:
-        raise click.ClickException(str(error)) from error
-
-
 @main.command()
 @config_option
 def run(path: Path) -> None:
     """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads."""
-    configuration = _load(path)
+    configuration = load(path)
     log.set_up(configuration.log.level, configuration.log.format)
-    _run(Server(path, configuration).run())
+    run_work(Server(path, configuration).run())
 
 
 @main.command()
 @config_option
 def check(path: Path) -> None:
     """Check the configuration without starting anything."""
-    configuration = _load(path)
+    configuration = load(path)
     for notice in configuration.not_in_effect:
         click.echo(f'{notice.file}:{notice.line}: {notice.key}: not in effect yet: {notice.what}')
     click.echo(
@@ -100,8 +58,8 @@ def check(path: Path) -> None:
 @click.option('--dry-run', is_flag=True, help='Show what would change, and change nothing.')
 def reload(path: Path, dry_run: bool) -> None:
     """Swap the configuration of the running server; a broken one changes nothing."""
-    configuration = _load(path)
-    changes = _run(ask(configuration.data, 'reload', dry_run=dry_run))
+    configuration = load(path)
+    changes = run_work(ask(configuration.data, 'reload', dry_run=dry_run))
     for change in changes:
         click.echo(change)
     click.echo('nothing was changed (dry run)' if dry_run else 'reloaded' if changes else 'reloaded; nothing differs')
@@ -113,9 +71,9 @@ def reload(path: Path, dry_run: bool) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print the snapshot as JSON.')
 def status(path: Path, watch: bool, as_json: bool) -> None:
     """Show sessions, links, rates, queues and windows of the running server."""
-    configuration = _load(path)
+    configuration = load(path)
     while True:
-        answer = _run(ask(configuration.data, 'status'))
+        answer = run_work(ask(configuration.data, 'status'))
         if as_json:
             click.echo(msgspec.json.encode(answer).decode())
         else:
@@ -138,7 +96,7 @@ def send_command(
     path: Path, destination: str, text: str, name: str | None, password: str | None, source_addr: str, wait_s: float
 ) -> None:
     """Send TEXT to DESTINATION as an ESME would, and show the receipt."""
-    configuration = _load(path)
+    configuration = load(path)
     account = _sending_account(configuration, name, password)
     listen = configuration.smpp.listen
     letter = Letter(
@@ -158,7 +116,7 @@ def send_command(
                 shown.add(line)
                 click.echo(line)
 
-    parts = _run(send(letter, wait_s, show))
+    parts = run_work(send(letter, wait_s, show))
     if not all(part.receipt == 'DELIVRD' for part in parts):
         if any(part.status == 'ESME_ROK' and not part.receipt for part in parts):
             click.echo(f'no receipt within {wait_s:g} s; ask later with: smsc message ID')
@@ -179,12 +137,12 @@ def _sending_account(configuration: Configuration, name: str | None, password: s
 @click.argument('message_id')
 def message(path: Path, message_id: str) -> None:
     """Tell one message's whole story; MESSAGE_ID as the ESME was given it, in whatever form."""
-    configuration = _load(path)
+    configuration = load(path)
     try:
         number = parse_message_id(message_id)
     except ValueError as error:
         raise click.UsageError(f'{message_id} is no message id; write it as submit_sm_resp gave it') from error
-    story = _run(_ask_store(configuration, lambda arguments: read_story(arguments, number)))
+    story = run_work(ask_store(configuration, lambda arguments: read_story(arguments, number)))
     if story is None:
         raise click.ClickException(
             f'no message {message_id} in the store (kept {configuration.retention.messages_d} days)'
@@ -197,8 +155,8 @@ def message(path: Path, message_id: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print it as JSON.')
 def ledger(path: Path, as_json: bool) -> None:
     """Count accepted, final and waiting messages, and prove that they add up."""
-    configuration = _load(path)
-    book = _run(_ask_store(configuration, read_ledger))
+    configuration = load(path)
+    book = run_work(ask_store(configuration, read_ledger))
     if as_json:
         click.echo(msgspec.json.encode({**msgspec.to_builtins(book), 'adds_up': book.adds_up}).decode())
     else:
@@ -211,14 +169,8 @@ def ledger(path: Path, as_json: bool) -> None:
 @config_option
 def upgrade_store(path: Path) -> None:
     """Move the private PostgreSQL to the newest major version on this machine; the server must be stopped."""
-    configuration = _load(path)
+    configuration = load(path)
     if configuration.store.postgres:
         raise click.ClickException('store.postgres names a server of your own; upgrade it by its own means')
-    _run(embedded.upgrade(configuration.data))
+    run_work(embedded.upgrade(configuration.data))
     click.echo('the store is of the newest major version now; start the server with: smsc run')
-
-
-async def _ask_store(configuration: Configuration, question: Any) -> Any:
-    """Ask the store, whether the server runs or not."""
-    async with AsyncExitStack() as stack:
-        return await question(await connect_arguments(configuration, stack, own=False))

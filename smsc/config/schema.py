@@ -11,7 +11,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from smsc.config.account_schema import AccountConfig, ReceiptsConfig, WindowsConfig
-from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, Priority, Status, described
+from smsc.config.content_schema import FraudConfig, TemplatesConfig
+from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, Status, described
+from smsc.config.mnp_schema import MnpConfig
+from smsc.config.numbers_schema import NumbersConfig
+from smsc.config.policy_schema import (
+    DEFAULT_ORDER,
+    SendersConfig,
+    StepName,
+    StopListsConfig,
+)
+from smsc.config.prices_schema import PriceListConfig
+from smsc.config.routes_schema import MoRouteConfig, RouteConfig, WhenConfig
 from smsc.config.smpp_schema import SmppConfig, TlsListenConfig
 from smsc.config.upstream_schema import (
     ErrorsConfig,
@@ -91,47 +102,6 @@ class LogConfig(Part, frozen=True):
     format: Annotated[Literal['text', 'json'], described('for people, or one JSON object a line')] = 'text'
 
 
-class WhenConfig(Part, frozen=True):
-    """Conditions of a route; all must hold, of a list any. `881*` is a prefix, `~` begins an RE2 expression."""
-
-    account: Annotated[OneOrMore | None, described('name of the account')] = None
-    source_addr: Annotated[OneOrMore | None, described('the sender')] = None
-    destination: Annotated[OneOrMore | None, described('the number, without `+`')] = None
-    text: Annotated[OneOrMore | None, described('the text')] = None
-    upstream: Annotated[OneOrMore | None, described('where an MO message came from; `mo` only')] = None
-    operator: Annotated[OneOrMore | None, described('operator of the number', later='the route never matches')] = None
-    country: Annotated[OneOrMore | None, described('country of the number', later='the route never matches')] = None
-    category: Annotated[OneOrMore | None, described('traffic category', later='the route never matches')] = None
-
-
-class RouteConfig(Part, frozen=True):
-    """A route: conditions, and one action or routes of its own."""
-
-    name: Annotated[str, described('shown in logs and on each message', min_length=1)]
-    when: Annotated[WhenConfig, described('conditions; none = always')] = WhenConfig()
-    priority: Annotated[Priority | None, described('priority of its messages')] = None
-    failover: Annotated[tuple[str, ...] | None, described('upstreams, the first that is up takes it')] = None
-    split: Annotated[
-        dict[str, int] | None,
-        described('upstreams and their shares: percent that make 100 together, or small numbers such as 2 and 1'),
-    ] = None
-    cheapest: Annotated[
-        tuple[str, ...] | None, described('upstreams, the cheapest takes it', later='it works as failover does')
-    ] = None
-    reject: Annotated[
-        Status | None, described('command_status of the refusal, a name such as ESME_RINVDSTADR or a number')
-    ] = None
-    routes: Annotated[tuple['RouteConfig', ...] | None, described('routes below these conditions')] = None
-
-
-class MoRouteConfig(Part, frozen=True):
-    """Where MO messages go."""
-
-    name: Annotated[str, described('shown in logs', min_length=1)]
-    account: Annotated[str, described('the account that gets them')]
-    when: Annotated[WhenConfig, described('conditions; none = always')] = WhenConfig()
-
-
 class Notice(msgspec.Struct, frozen=True):
     """A key that is understood but has no effect in this version."""
 
@@ -154,6 +124,19 @@ class Configuration(Part, frozen=True):
     log: Annotated[LogConfig, described('logs')] = LogConfig()
     accounts: Annotated[dict[str, AccountConfig], described('ESMEs, by name')] = {}
     upstreams: Annotated[dict[str, UpstreamConfig], described('operators, by name')] = {}
+    numbers: Annotated[NumbersConfig, described('numbers and where they belong')] = NumbersConfig()
+    mnp: Annotated[MnpConfig, described('number portability')] = MnpConfig()
+    policy: Annotated[
+        tuple[StepName, ...],
+        described(
+            'steps every message takes before its route is decided, in this order; only those named'
+        ),
+    ] = DEFAULT_ORDER
+    senders: Annotated[SendersConfig, described('senders, for all accounts')] = SendersConfig()
+    stop_lists: Annotated[StopListsConfig, described('stop-lists, for all accounts')] = StopListsConfig()
+    templates: Annotated[dict[str, TemplatesConfig], described('lists of text templates, by name')] = {}
+    fraud: Annotated[FraudConfig, described('the fraud filter')] = FraudConfig()
+    prices: Annotated[dict[str, PriceListConfig], described('price lists, by name')] = {}
     routes: Annotated[tuple[RouteConfig, ...], described('top to bottom, the first match decides')] = ()
     mo: Annotated[tuple[MoRouteConfig, ...], described('the same for MO messages')] = ()
     not_in_effect: tuple[Notice, ...] = ()

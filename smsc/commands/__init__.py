@@ -1,0 +1,1 @@
+"""Commands of `smsc` that have a module of their own."""
