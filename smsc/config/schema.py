@@ -128,9 +128,7 @@ class Configuration(Part, frozen=True):
     mnp: Annotated[MnpConfig, described('number portability')] = MnpConfig()
     policy: Annotated[
         tuple[StepName, ...],
-        described(
-            'steps every message takes before its route is decided, in this order; only those named'
-        ),
+        described('steps every message takes before its route is decided, in this order; only those named'),
     ] = DEFAULT_ORDER
     senders: Annotated[SendersConfig, described('senders, for all accounts')] = SendersConfig()
     stop_lists: Annotated[StopListsConfig, described('stop-lists, for all accounts')] = StopListsConfig()

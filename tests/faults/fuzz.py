@@ -382,7 +382,7 @@ def main() -> None:
     parser.add_argument('--rate', type=float, default=200, help='messages a second of the good session (200)')
     parser.add_argument('--quiet-s', type=float, default=10, help='how long it is measured alone (10)')
     parser.add_argument('--memory-mb', type=float, default=48, help='growth allowed after the warm-up (48)')
-    parser.add_argument('--p99-ms', type=float, default=1000, help='response of the good session, allowed (1000)')
+    parser.add_argument('--p99-ms', type=float, default=250, help='response of the good session, allowed (250)')
     parser.add_argument('--seed', type=int, default=1, help='of the mutants (1)')
     parser.add_argument('--folder', type=Path, help='where to keep configuration, store and logs')
     arguments = parser.parse_args()
