@@ -43,6 +43,17 @@ class Split(msgspec.Struct, gc=False):
         return not self.taken and not self.outstanding
 
 
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """The addresses as the ESME wrote them, where its message leaves with others; receipts have these."""
+
+    source_addr_ton: int
+    source_addr_npi: int
+    source_addr: bytes
+    dest_addr_ton: int
+    dest_addr_npi: int
+    destination_addr: bytes
+
+
 class Message(msgspec.Struct, gc=False):
     """One message as memory holds it; the store's row is the truth (architecture.md section 4).
 
@@ -78,6 +89,17 @@ class Message(msgspec.Struct, gc=False):
     reference: int = 0  # of its segments on the wire
     shown_id: int = 0  # the id that the ESME knows it by, where that is another one
     split: Split | None = None
+    next_upstream: str = ''  # that has it since one before has not delivered it
+    asked: Asked | None = None
+    facts: Any = None  # what its policy was asked with, until the message is committed
+    is_held: bool = False  # a part that is to be judged with the others of its message, and has no way yet
+    country: str = ''  # of the number, as are operator and category of the traffic, when it was accepted
+    operator: str = ''
+    category: str = ''
+    price: int = 0  # of all its segments for the account, in micro-units of its currency
+    cost: int = 0  # the same of the upstream that took it, until then of the one it was decided for
+    decision: str = ''  # why it goes where it goes: steps and route, in short
+    charge: int = 0  # domain.charges: whether the price was taken from a credit, and when it goes back
 
 
 class Part(msgspec.Struct, gc=False, eq=False):

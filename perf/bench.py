@@ -9,10 +9,12 @@ with configuration, store and logs, is removed at the end unless the bench was g
 work, with the end of the log that tells why.
 """
 
+import asyncio
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,6 +104,8 @@ class Bench:
         self.loads: list[Load] = []
         self.wrapper: tuple[str, ...] = (sys.executable, '-m')
         """What runs the server's module; a profiler may stand here."""
+        self.prepare: Callable[[Self], None] | None = None
+        """Called once the configuration is written, before anything starts."""
         self._next_number = 0
         self._server_tls: dict[str, Any] = {}
         self._operator_tls: dict[str, str] = {}
@@ -113,6 +117,8 @@ class Bench:
             if self.settings.tls:
                 self._make_certificates()
             self.write_configuration()
+            if self.prepare is not None:
+                await asyncio.to_thread(self.prepare, self)
             await self.start_operator()
             await self.start_server()
         except BaseException as error:

@@ -10,11 +10,13 @@ came twice, or when a process failed.
 import argparse
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import uvloop
 
+from perf import policy
 from perf.bench import Bench, BenchSettings, Figures, Settlement
 from perf.load import LoadError
 from perf.meter import GROUPS
@@ -34,6 +36,8 @@ class Run(msgspec.Struct, frozen=True):
     figures: Figures
     settlement: Settlement
     prototype: PrototypeFigures | None
+    judged: 'Run | None' = None
+    """The same with everything that a policy asks (`--policy`), right after it."""
 
     @property
     def ratio(self) -> float:
@@ -54,12 +58,13 @@ class Report(msgspec.Struct, frozen=True):
     median_ratio: float | None
 
 
-async def run_once(arguments: argparse.Namespace) -> Run:
+async def run_once(arguments: argparse.Namespace, with_policy: bool = False) -> Run:
     """One fresh set of processes, warmed up and measured."""
     settings = BenchSettings(
         binds=arguments.binds,
         window=arguments.window,
-        account={'window': arguments.window * arguments.segments},
+        account={'window': arguments.window * arguments.segments} | (policy.account() if with_policy else {}),
+        server=policy.server() if with_policy else {},
         links=arguments.links,
         upstream_window=arguments.upstream_window,
         tls=arguments.tls,
@@ -68,6 +73,8 @@ async def run_once(arguments: argparse.Namespace) -> Run:
     bench = Bench(settings)
     if arguments.profile:
         bench.wrapper = (sys.executable, '-m', 'cProfile', '-o', arguments.profile, '-m')
+    if with_policy:
+        bench.prepare = partial(policy.prepare, ported=arguments.ported, stopped=arguments.stopped)
     async with bench:
         if arguments.warm_up:
             await bench.run(bench.load(messages=arguments.warm_up, segments=arguments.segments))
@@ -95,6 +102,9 @@ def tabulate(runs: list[Run]) -> str:
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     named = [[f'run {number}', *row] for number, row in enumerate(rows, 1)]
     table = format_table(_HEADINGS, [*named, ['median', *medians]])
+    judged = [run for run in runs if run.judged is not None]
+    if judged:
+        table += '\n\n' + _beside_policy(judged)
     pairs = [(run, run.prototype) for run in runs if run.prototype is not None]
     if not pairs:
         return table
@@ -106,6 +116,19 @@ def tabulate(runs: list[Run]) -> str:
     headings = ('', 'product/s', 'prototype/s', 'ratio', 'proxy us', 'postgres us', 'operator us', 'sender us')
     median = statistics.median(run.ratio for run, _ in pairs)
     return f'{table}\n\n{format_table(headings, rivals)}\nmedian ratio {median:.3f}'
+
+
+def _beside_policy(runs: list[Run]) -> str:
+    """Each run with policy by the one before it without."""
+    rows, ratios = [], []
+    for number, run in enumerate(runs, 1):
+        with_policy = run.judged
+        assert with_policy is not None
+        ratio = with_policy.figures.result.rate_per_s / run.figures.result.rate_per_s
+        ratios.append(ratio)
+        rows.append([f'with policy {number}', *_row(with_policy), ratio])
+    table = format_table((*_HEADINGS, 'ratio'), rows)
+    return f'{table}\nmedian ratio with policy {statistics.median(ratios):.3f}'
 
 
 def _row(run: Run) -> list[float]:
@@ -124,6 +147,10 @@ async def run_all(arguments: argparse.Namespace) -> list[Run]:
     for number in range(1, arguments.runs + 1):
         run = await run_once(arguments)
         runs.append(run)
+        if arguments.policy:
+            judged = await run_once(arguments, with_policy=True)
+            runs[-1] = msgspec.structs.replace(run, judged=judged)
+            tell(f'run {number} of {arguments.runs}, with policy: {judged.figures.result.rate_per_s:,.0f}/s')
         rival = f', prototype {run.prototype.rate_per_s:,.0f}/s' if run.prototype else ''
         tell(f'run {number} of {arguments.runs}: {run.figures.result.rate_per_s:,.0f}/s{rival}')
     return runs
@@ -147,6 +174,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--beside', action='store_true', help='run the prototype in turn')
     parser.add_argument('--prototype', default=str(DEFAULT_PATH), help='where that is (%(default)s)')
     parser.add_argument('--profile', metavar='FILE', help='run the server under cProfile; of the last run')
+    parser.add_argument('--policy', action='store_true', help='after each run one with everything a policy asks')
+    parser.add_argument('--ported', type=int, default=10_000_000, help='ported numbers of --policy')
+    parser.add_argument('--stopped', type=int, default=1_000_000, help='numbers on the stop-list of --policy')
     parser.add_argument('--json', action='store_true')
     return parser.parse_args()
 

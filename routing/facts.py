@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from pdu.segments import Concatenation
 from pdu.tlvs import Tlvs
 
 
@@ -24,6 +25,11 @@ class Facts(msgspec.Struct, gc=False):
 
     `destination` is E.164 digits where the account's rules make it that, and `number` the same as a number (0 for none).
     `now_ms` is Unix milliseconds. `segments` counts the whole of a concatenated message.
+
+    For what tells messages apart: `user_data` are the octets as they came (header included, from short_message or
+    message_payload), `part` says which part of a message an ESME made this, `message_id` is what the message will be
+    known by once it is accepted, 0 when it will not be (`smsc route`). `new_source_addr` is the sender that a step puts in
+    the place of the one asked for.
     """
 
     account: str
@@ -40,6 +46,12 @@ class Facts(msgspec.Struct, gc=False):
     operator: str = ''
     place: Place = NOWHERE
     known_text: str | None = None
+    user_data: bytes = b''
+    data_coding: int = 0
+    part: Concatenation | None = None
+    message_id: int = 0
+    new_source_addr: str = ''
+    only_part: bool = False  # a part that only those steps were asked about that look at each part
 
     def text(self) -> str:
         """Return the text, decoded when the first one asks."""

@@ -1,147 +1,285 @@
 """Finds the first rule that a message matches, without looking at every rule above it.
 
-Rules that name an account are kept apart for it, and rules that name destinations are found by the longest of all
-prefixes that a number begins with. What is left to compare is a short list, in the order of the rules, that ends with
-the first rule no message there can miss: the answer is that of a scan from the top. All memory is bounded by the
-rules; numbers that come by leave nothing behind.
+Rules that name an account are kept apart for it. In each group a rule is found by words that it names: prefixes of the
+destination, a whole sender, an operator or a country, whichever fewer rules name. So only a few short lists are left to
+compare, in the order of the rules, and the first match of them all is that of a scan from the top. All memory is
+bounded by the rules; numbers and names that come by leave nothing behind.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 
-import msgspec
+from routing.conditions import Condition, Holds, Words, text_last
+from routing.facts import Facts
 
-from routing.patterns import Pattern
+MAX_MEMO = 3_000_000  # candidates remembered for prefixes, 8 octets each
+LIST_COST = 12  # what a list costs besides, in the same unit
 
-MAX_MEMO = 1_000_000  # positions remembered for prefixes, 8 octets each
+Conditions = tuple[Condition, ...]
+Candidate = tuple[int, tuple[Holds, ...], tuple[Holds, ...]]
+"""A rule by its position, what is left to ask, and what is left to ask of the text."""
+
+_SHELVES = ('destination', 'source_addr', 'operator', 'country')
+_ACCOUNTS = frozenset({'account', 'upstream'})
 
 
-class Conditions(msgspec.Struct, frozen=True):
-    """What must hold; each a conjunction of patterns, one for each block around the rule.
+class _Room:
+    """What may still be remembered."""
 
-    `peer` is where the message comes from: an account, for an MO message an upstream.
-    """
+    __slots__ = ('_left',)
 
-    peer: tuple[Pattern, ...] = ()
-    source_addr: tuple[Pattern, ...] = ()
-    destination: tuple[Pattern, ...] = ()
-    text: tuple[Pattern, ...] = ()
+    def __init__(self) -> None:
+        self.clear()
 
-    def hold_for(self, destination: str) -> bool:
-        """Return whether nothing but the destination is asked, and every number that begins so matches."""
-        return not (self.peer or self.source_addr or self.text) and all(
-            pattern.prefixes and destination.startswith(pattern.prefixes) for pattern in self.destination
-        )
+    def clear(self) -> None:
+        self._left = MAX_MEMO
+
+    def takes(self, candidates: list[Candidate]) -> bool:
+        """Return whether a list may be remembered, and count it."""
+        cost = len(candidates) + LIST_COST
+        if cost > self._left:
+            return False
+        self._left -= cost
+        return True
 
 
 class _Group:
-    """Some of the rules, by the prefixes of their destinations; rules are known by their positions."""
+    """The rules that messages of one account can match, or those of all accounts."""
 
-    __slots__ = ('_anywhere', '_by_prefix', '_conditions', '_lengths', '_lists', '_memo_left')
+    __slots__ = ('_by_prefix', '_conditions', '_lists', '_off', '_room', 'shelves')
 
-    def __init__(self, conditions: dict[int, Conditions]) -> None:
-        self._conditions = conditions
-        self._by_prefix: dict[str, list[int]] = {}
-        anywhere: list[int] = []
-        for position in sorted(conditions):
-            for prefix in _prefixes(conditions[position].destination):
-                (self._by_prefix.setdefault(prefix, []) if prefix else anywhere).append(position)
-        self._anywhere = self._reachable(anywhere, '')
-        self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
-        self._lists: dict[str, list[int]] = {}
-        self._memo_left = MAX_MEMO
+    def __init__(self, rules: dict[int, Conditions], off: bytearray, room: _Room) -> None:
+        """`rules` are by position; `off` has an octet for each position, 1 for those that match nothing."""
+        self._room = room
+        self._conditions = rules
+        self._off = off
+        by_word = _by_word(rules)
+        self.shelves = tuple(
+            {
+                word: [candidate for candidate in (self._settled(one, field, word) for one in positions) if candidate]
+                for word, positions in by_word[field].items()
+            }
+            for field in _SHELVES[1:]
+        )
+        self._by_prefix = by_word['destination']
+        self.forget()
 
-    def candidates(self, destination: str) -> list[int]:
-        """Return the positions of the rules that a number can match, rising."""
-        by_prefix = self._by_prefix
-        for length in self._lengths:
-            prefix = destination[:length]
-            if prefix in by_prefix:
-                return self._lists.get(prefix) or self._gather(prefix)
-        return self._anywhere
+    @property
+    def prefixes(self) -> Iterable[str]:
+        """Prefixes by which its rules are found; '' finds those that are found by no word."""
+        return self._by_prefix
 
-    def _gather(self, prefix: str) -> list[int]:
-        positions = set(self._anywhere)
-        for length in range(1, len(prefix) + 1):
-            positions.update(self._by_prefix.get(prefix[:length], ()))
-        found = self._reachable(sorted(positions), prefix)
-        if len(found) <= self._memo_left:
-            self._memo_left -= len(found)
+    def forget(self) -> None:
+        """What is off has changed."""
+        self._lists: dict[str, list[list[Candidate]] | None] = dict.fromkeys(('', *self._by_prefix))
+
+    def by_number(self, chain: tuple[str, ...]) -> list[list[Candidate]]:
+        """Return the list of rules that a number can match, and of those that are found by no word.
+
+        `chain` are the prefixes of rules that it begins with, the longest first, and ''.
+        """
+        for prefix in chain:
+            if prefix in self._lists:
+                found = self._lists[prefix]
+                return self._learn(prefix) if found is None else found
+        return []
+
+    def _learn(self, prefix: str) -> list[list[Candidate]]:
+        found = [self._gather(prefix)]
+        if self._room.takes(found[0]):
             self._lists[prefix] = found
         return found
 
-    def _reachable(self, positions: list[int], prefix: str) -> list[int]:
-        """Return the positions up to the first rule that every number with this prefix matches."""
-        for number, position in enumerate(positions, 1):
-            if self._conditions[position].hold_for(prefix):
-                return positions[:number]
-        return positions
+    def reached(self, facts: Facts, chain: tuple[str, ...]) -> list[list[Candidate]]:
+        """Return all lists that a message is to be compared with; `chain` is that of its number."""
+        found = self.by_number(chain)
+        senders, operators, countries = self.shelves
+        if senders and facts.source_addr in senders:
+            found = [*found, senders[facts.source_addr]]
+        if operators and facts.operator in operators:
+            found = [*found, operators[facts.operator]]
+        if countries and facts.place.country in countries:
+            found = [*found, countries[facts.place.country]]
+        return found
+
+    def _gather(self, prefix: str) -> list[Candidate]:
+        """Return candidates up to the first one that takes every number that begins so."""
+        heads = {prefix[:length] for length in range(len(prefix) + 1)}
+        positions = sorted({position for head in heads for position in self._by_prefix.get(head, ())})
+        found: list[Candidate] = []
+        for position in positions:
+            candidate = self._left(position, lambda one: _begins(one, prefix))
+            found.append(candidate)
+            if not (candidate[1] or candidate[2] or self._off[position]):
+                break
+        return found
+
+    def _settled(self, position: int, field: str, word: str) -> Candidate | None:
+        """Return a rule for messages with this word in this field; None if it takes none of them."""
+        named = [one for one in self._conditions[position] if isinstance(one, Words) and one.key == field]
+        if not all(one.pattern.matches(word) for one in named):
+            return None
+        return self._left(position, named.__contains__)
+
+    def _left(self, position: int, is_settled: Callable[[Condition], bool]) -> Candidate:
+        left = [one for one in self._conditions[position] if not is_settled(one)]
+        return (
+            position,
+            tuple(one.holds for one in left if not one.reads_text),
+            tuple(one.holds for one in left if one.reads_text),
+        )
 
 
 class Index:
-    """All rules of one direction."""
+    """All rules of one direction, each a conjunction of conditions."""
 
-    __slots__ = ('_checks', '_general', '_named')
+    __slots__ = ('_chains', '_general', '_groups_of', '_lengths', '_off', '_room')
 
     def __init__(self, rules: Sequence[Conditions]) -> None:
+        self._off = bytearray(len(rules))
         general: dict[int, Conditions] = {}
         named: dict[str, dict[int, Conditions]] = {}
-        self._checks: list[tuple[tuple[Pattern, ...], ...]] = []
-        for position, rule in enumerate(rules):
-            names = _names(rule.peer)
-            if names and len(rule.peer) == 1:
-                rule = msgspec.structs.replace(rule, peer=())
-            for name in names:
-                named.setdefault(name, {})[position] = rule
-            if not names:
+        for position, rule in enumerate(map(text_last, rules)):
+            accounts = next(filter(None, (_words_of(one) for one in rule if one.key in _ACCOUNTS)), None)
+            if accounts is None:
                 general[position] = rule
-            self._checks.append((rule.peer, rule.destination, rule.source_addr, rule.text))
-        self._general = _Group(general)
-        self._named = {name: _Group(group) for name, group in named.items()}
+            for account in accounts or ():
+                of_account = [one for one in rule if one.key in _ACCOUNTS and isinstance(one, Words)]
+                if all(one.pattern.matches(account) for one in of_account):
+                    left = tuple(one for one in rule if one not in of_account)
+                    named.setdefault(account, {})[position] = left
+        self._room = _Room()
+        self._general = (_Group(general, self._off, self._room),)
+        self._groups_of = {
+            name: (*self._general, _Group(group, self._off, self._room)) for name, group in named.items()
+        }
+        prefixes = {prefix for group in self._groups() for prefix in group.prefixes} | {''}
+        self._lengths = sorted({len(prefix) for prefix in prefixes if prefix}, reverse=True)
+        self._chains = {prefix: _chain(prefix, prefixes) for prefix in prefixes}
 
-    def find(self, peer: str, source_addr: str, destination: str, text: Callable[[], str]) -> int:
+    def _groups(self) -> Iterable[_Group]:
+        return *self._general, *(groups[-1] for groups in self._groups_of.values())
+
+    def set_off(self, positions: frozenset[int]) -> None:
+        """Let these rules match nothing, and all others what they did."""
+        for position in range(len(self._off)):
+            self._off[position] = position in positions
+        for group in self._groups():
+            group.forget()
+        self._room.clear()
+
+    def find(self, facts: Facts) -> int:
         """Return the position of the first rule that matches, -1 without one.
 
-        `text` is called at most once, and only when a rule asks for it whose other conditions hold.
+        The text is read only when a rule asks for it whose other conditions hold, and no rule above it matches.
         """
-        positions = self._general.candidates(destination)
-        own = self._named.get(peer)
-        if own is not None:
-            positions = sorted(own.candidates(destination) + positions)
-        checks = self._checks
-        decoded: str | None = None
-        for position in positions:
-            peers, destinations, sources, texts = checks[position]
-            if destinations and not _all_match(destinations, destination):
-                continue
-            if (peers and not _all_match(peers, peer)) or (sources and not _all_match(sources, source_addr)):
-                continue
-            if texts:
-                if decoded is None:
-                    decoded = text()
-                if not _all_match(texts, decoded):
-                    continue
-            return position
-        return -1
+        best = nothing = len(self._off)
+        texts: list[Candidate] = []
+        chain = self._chain_of(facts.destination)
+        for group in self._groups_of.get(facts.account, self._general):
+            for candidates in group.reached(facts, chain):
+                for candidate in candidates:
+                    position, conditions, asks_text = candidate
+                    if position >= best:
+                        break
+                    for holds in conditions:
+                        if not holds(facts):
+                            break
+                    else:
+                        if asks_text:
+                            texts.append(candidate)
+                        elif not self._off[position]:
+                            best = position
+                            break
+        if texts:
+            best = self._first(texts, facts, best)
+        return -1 if best == nothing else best
+
+    def _chain_of(self, destination: str) -> tuple[str, ...]:
+        """Return the prefixes of rules that a number begins with, the longest first, and ''."""
+        chains = self._chains
+        for length in self._lengths:
+            chain = chains.get(destination[:length])
+            if chain is not None:
+                return chain
+        return chains['']
+
+    def _first(self, candidates: list[Candidate], facts: Facts, best: int) -> int:
+        """Return the first of these rules whose conditions on the text hold, `best` if that is before it."""
+        for position, _, conditions in sorted(candidates, key=_position_of):
+            if position >= best:
+                break
+            if not self._off[position] and all(holds(facts) for holds in conditions):
+                return position
+        return best
+
+    def alike(self, rule: Conditions) -> list[int]:
+        """Return positions of rules, rising: among them all that take whatever this one does."""
+        accounts = next(filter(None, (_words_of(one) for one in rule if one.key in _ACCOUNTS)), ())
+        positions: set[int] = set()
+        for group in self._groups_of.get(next(iter(accounts), ''), self._general):
+            for prefix in _first_words(rule, 'destination') or ['']:
+                (by_number,) = group.by_number(_chain(prefix, self._chains))
+                positions.update(position for position, _, _ in by_number)
+            for field, shelf in zip(_SHELVES[1:], group.shelves, strict=True):
+                for word in _first_words(rule, field):
+                    positions.update(position for position, _, _ in shelf.get(word, ()))
+        return sorted(positions)
 
 
-def _names(patterns: tuple[Pattern, ...]) -> Iterable[str]:
-    """Return the only words that can match all of the patterns; none when they are not all known."""
-    for pattern in patterns:
-        if pattern.plain and not pattern.prefixes:
-            return pattern.exact
-    return ()
+def _chain(number: str, prefixes: Container[str]) -> tuple[str, ...]:
+    """Return those of some prefixes that a number begins with, the longest first, and ''."""
+    heads = (number[:length] for length in range(len(number), 0, -1))
+    return *(head for head in heads if head in prefixes), ''
 
 
-def _prefixes(patterns: tuple[Pattern, ...]) -> Iterable[str]:
-    """Return prefixes one of which each matching word has; the innermost block has the longest."""
-    for pattern in reversed(patterns):
-        if pattern.plain and '' not in pattern.prefixes and '' not in pattern.exact:
-            return {*pattern.prefixes, *pattern.exact}
-    return ('',)
+def _position_of(candidate: Candidate) -> int:
+    return candidate[0]
 
 
-def _all_match(patterns: tuple[Pattern, ...], value: str) -> bool:
-    for pattern in patterns:  # noqa: SIM110 - a generator costs more than the comparison
-        if not pattern.matches(value):
-            return False
-    return True
+def _words_of(condition: Condition) -> list[str]:
+    """Return words one of which a message must have, prefixes for a destination; none if they are not all known."""
+    if not isinstance(condition, Words):
+        return []
+    pattern = condition.pattern
+    known = pattern.plain if condition.key == 'destination' else pattern.words_only
+    words = list(dict.fromkeys((*pattern.prefixes, *sorted(pattern.exact)))) if known else []
+    return [] if '' in words else words
+
+
+def _first_words(rule: Conditions, field: str) -> list[str]:
+    """Return one such word of each condition on a field."""
+    return [words[0] for words in (_words_of(one) for one in rule if one.key == field) if words]
+
+
+def _by_word(rules: dict[int, Conditions]) -> dict[str, dict[str, list[int]]]:
+    """Return the positions of rules by field and word, rising: each is found by its words of one field, the rarest.
+
+    What names no words is found by the destination ''.
+    """
+    choices = {
+        position: [(one.key, words) for one in rule if one.key in _SHELVES and (words := _words_of(one))]
+        for position, rule in rules.items()
+    }
+    named = Counter((key, word) for several in choices.values() for key, words in several for word in words)
+
+    def crowd(choice: tuple[str, list[str]]) -> tuple[int, int, int]:
+        key, words = choice
+        return max(named[key, word] for word in words), -min(map(len, words)), _SHELVES.index(key)
+
+    found: dict[str, dict[str, list[int]]] = {field: {} for field in _SHELVES}
+    for position in sorted(rules):
+        key, words = min(choices[position], key=crowd, default=('destination', ['']))
+        for word in words:
+            found[key].setdefault(word, []).append(position)
+    return found
+
+
+def _begins(condition: Condition, prefix: str) -> bool:
+    """Return whether a condition on the destination holds for every number that begins so."""
+    return (
+        isinstance(condition, Words)
+        and condition.key == 'destination'
+        and bool(condition.pattern.prefixes)
+        and prefix.startswith(condition.pattern.prefixes)
+    )

@@ -3,35 +3,30 @@
 It is replaced whole by a reload. A message's text is decoded only if a rule asks for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from pdu.status import CommandStatus
-from routing.index import Conditions, Index
-from routing.patterns import Pattern
+from routing.actions import Action, Choice, Cost, Decision, Retry, choice_of
+from routing.conditions import Condition
+from routing.facts import Facts
+from routing.index import Index
+
+__all__ = ['BLOCK', 'NO_ROUTE', 'Action', 'Decision', 'MoRule', 'Retry', 'RouteTable', 'Rule', 'without_prefix']
 
 NO_ROUTE = int(CommandStatus.ESME_RINVDSTADR)
-
-
-class Action(msgspec.Struct, frozen=True):
-    """What a rule does: send to the first of `upstreams` that is up, split by `shares`, or refuse with `reject`."""
-
-    upstreams: tuple[str, ...] = ()
-    shares: tuple[tuple[str, int], ...] = ()
-    reject: int = 0
+BLOCK = ' > '  # between the names of a block and of a route in it
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Conditions, each a conjunction of patterns (one for each block around the route), and an action."""
+    """Conditions, those of all blocks around the route too, and an action; `priority` None leaves a message its own."""
 
     name: str
-    account: tuple[Pattern, ...] = ()
-    source_addr: tuple[Pattern, ...] = ()
-    destination: tuple[Pattern, ...] = ()
-    text: tuple[Pattern, ...] = ()
-    priority: int | None = None
+    conditions: tuple[Condition, ...] = ()
     action: Action = Action()
+    priority: int | None = None
+    retry: Retry | None = None
 
 
 class MoRule(msgspec.Struct, frozen=True):
@@ -39,87 +34,71 @@ class MoRule(msgspec.Struct, frozen=True):
 
     name: str
     account: str
-    upstream: tuple[Pattern, ...] = ()
-    source_addr: tuple[Pattern, ...] = ()
-    destination: tuple[Pattern, ...] = ()
-    text: tuple[Pattern, ...] = ()
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """What becomes of a message: `upstreams` in order of preference, or `reject`, a command_status."""
-
-    route: str
-    upstreams: tuple[str, ...] = ()
-    priority: int | None = None
-    reject: int = 0
-
-
-class _Split:
-    """Smooth weighted round robin: exact over each round of as many messages as the shares add up to, evenly mixed."""
-
-    __slots__ = ('_decisions', '_now', '_total', '_weights')
-
-    def __init__(self, rule: Rule) -> None:
-        by_weight = sorted(rule.action.shares, key=lambda share: -share[1])
-        names = [name for name, _ in by_weight]
-        self._weights = [weight for _, weight in by_weight]
-        self._total = sum(self._weights)
-        self._now = [0] * len(self._weights)
-        self._decisions = [
-            Decision(rule.name, (name, *(other for other in names if other != name)), rule.priority) for name in names
-        ]
-
-    def next(self) -> Decision:
-        """Return the decision for the next message."""
-        now = self._now
-        for index, weight in enumerate(self._weights):
-            now[index] += weight
-        chosen = now.index(max(now))
-        now[chosen] -= self._total
-        return self._decisions[chosen]
+    conditions: tuple[Condition, ...] = ()
 
 
 class RouteTable:
     """The routes of one configuration."""
 
-    __slots__ = ('_accounts', '_decisions', '_index', '_mo_index')
+    __slots__ = ('_decisions', '_index', '_mo_index', 'mo', 'mo_asks_place', 'off', 'rules')
 
-    def __init__(self, rules: Sequence[Rule], mo: Sequence[MoRule] = ()) -> None:
-        self._index = Index([Conditions(rule.account, rule.source_addr, rule.destination, rule.text) for rule in rules])
-        self._decisions = [_Split(rule) if rule.action.shares else _decision(rule) for rule in rules]
-        self._mo_index = Index(
-            [Conditions(rule.upstream, rule.source_addr, rule.destination, rule.text) for rule in mo]
-        )
-        self._accounts = [rule.account for rule in mo]
+    def __init__(self, rules: Sequence[Rule], mo: Sequence[MoRule] = (), cost: Cost | None = None) -> None:
+        """Without `cost`, what a segment costs at an upstream, `cheapest` takes them as written."""
+        self.rules = tuple(rules)
+        self.mo = tuple(mo)
+        self.off: frozenset[str] = frozenset()
+        self._index = Index([rule.conditions for rule in rules])
+        self._decisions: list[Decision | Choice] = [
+            choice_of(rule.action, Decision(rule.name, priority=rule.priority, retry=rule.retry), cost)
+            for rule in rules
+        ]
+        self._mo_index = Index([rule.conditions for rule in mo])
+        self.mo_asks_place = any(condition.reads_place for rule in mo for condition in rule.conditions)
+        """Whether a rule for MO messages asks where the handset's number belongs."""
 
-    def decide(self, account: str, source_addr: str, destination: str, text: Callable[[], str]) -> Decision:
+    def set_off(self, names: frozenset[str]) -> None:
+        """Switch these routes off, and all others on. The name of a block is that of every route in it.
+
+        A route that is off never matches. Names of no route are kept: they may come back with a reload.
+        """
+        self.off = names
+        self._index.set_off(frozenset(number for number, rule in enumerate(self.rules) if self.is_off(rule.name)))
+
+    def is_off(self, name: str) -> bool:
+        """Return whether a route, or a block that it is in, is switched off."""
+        return bool(self.off) and any(name == off or name.startswith(off + BLOCK) for off in self.off)
+
+    def decide(self, facts: Facts) -> Decision:
         """Return the decision of the first rule that matches; ESME_RINVDSTADR without one (wire.md C9).
 
-        `destination` may begin with `+` or `00`, which are no part of the number. `text` is called only when a rule
-        asks for it.
+        The destination is one without `+` or `00` (`without_prefix`). The text is read only when a rule asks for it.
         """
-        if destination[:1] in _PREFIXED:
-            destination = _without_prefix(destination)
-        position = self._index.find(account, source_addr, destination, text)
+        position = self._index.find(facts)
         if position < 0:
-            return _NONE
+            return NONE
         decision = self._decisions[position]
-        return decision.next() if isinstance(decision, _Split) else decision
+        return decision if decision.__class__ is Decision else decision.next(facts)  # type: ignore[union-attr]
 
-    def mo_decide(self, upstream: str, source_addr: str, destination: str, text: Callable[[], str]) -> str | None:
-        """Return the account that gets an MO message, None without a rule for it."""
-        position = self._mo_index.find(upstream, source_addr, _without_prefix(destination), text)
-        return None if position < 0 else self._accounts[position]
+    def peek(self, facts: Facts) -> Decision:
+        """Return what `decide` would, and leave nothing behind: a split does not go on."""
+        return self.peek_at(self._index.find(facts), facts)
+
+    def peek_at(self, position: int, facts: Facts) -> Decision:
+        """Return what the rule at a position decides, -1 for none."""
+        if position < 0:
+            return NONE
+        decision = self._decisions[position]
+        return decision if isinstance(decision, Decision) else decision.peek(facts)
+
+    def mo_decide(self, facts: Facts) -> str | None:
+        """Return the account that gets an MO message, None without a rule for it; `facts.account` is its upstream."""
+        position = self._mo_index.find(facts)
+        return None if position < 0 else self.mo[position].account
 
 
-_NONE = Decision('', reject=NO_ROUTE)
-_PREFIXED = ('+', '0')
+NONE = Decision('', reject=NO_ROUTE)
 
 
-def _without_prefix(number: str) -> str:
+def without_prefix(number: str) -> str:
     """Return a number without `+` or `00`, which lead to other countries and belong to none (wire.md C12)."""
     return number[1:] if number[:1] == '+' else number.removeprefix('00')
-
-
-def _decision(rule: Rule) -> Decision:
-    return Decision(rule.name, rule.action.upstreams, rule.priority, rule.action.reject)

@@ -23,10 +23,12 @@ from smsc.admission import is_particular
 from smsc.clock import wall_ms
 from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
+from smsc.deciding import Submitter
 from smsc.feed import Feed
 from smsc.limits import Rate, count_status
 from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message, needs_tlvs
 from smsc.outbox import Outbox
+from smsc.policy import submitter_of
 from smsc.receipt_pdu import form_of, intermediate, receipt
 from smsc.wire_forms import whole_octets
 
@@ -82,6 +84,7 @@ class Account:
         self._logged_needs_tlvs = False
         self.recoded = False  # messages may become longer on their way, see `wire_forms`
         self.whole_octets = whole_octets('gsm')
+        self.submitter = Submitter(name)
         self.particular = False  # rules of its own for its messages, see `admission`
         self._paid_parts: dict[PartKey, int] = {}
         outbox = Outbox(f'account {name}', core.configuration.queues.memory, core.shelf)
@@ -97,6 +100,7 @@ class Account:
         if config:
             self.rate.change(config.rate_per_s, config.rate_per_s)
             upstreams = self.core.configuration.upstreams.values()
+            self.submitter = submitter_of(self.core.configuration, config, self.core.decider)
             self.whole_octets = whole_octets(config.alphabet)
             self.particular = is_particular(config)
             self.recoded = any(upstream.alphabet != config.alphabet for upstream in upstreams)

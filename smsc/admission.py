@@ -60,7 +60,7 @@ def check_parameters(
     if not address.isdigit() or len(address) > MAX_ADDRESS_DIGITS or ton not in TONS or pdu.dest_addr_npi not in NPIS:
         _check_destination(address, ton, pdu.dest_addr_npi)
     if particular and config.auto_ton:
-        _set_source_type(pdu)
+        set_source_type(pdu)
     if pdu.source_addr_ton not in TONS or pdu.source_addr_npi not in NPIS:
         bad_ton = pdu.source_addr_ton not in TONS
         raise Refused(CommandStatus.ESME_RINVSRCTON if bad_ton else CommandStatus.ESME_RINVSRCNPI, 'source')
@@ -98,7 +98,7 @@ def _check_destination(address: bytes, ton: int, npi: int) -> None:
         )
 
 
-def _set_source_type(pdu: SubmitSm) -> None:
+def set_source_type(pdu: SubmitSm) -> None:
     """Set the type of a sender by its look (wire.md C11): a short code, a number, a name."""
     address = pdu.source_addr.removeprefix(b'+')
     if not address:

@@ -15,11 +15,12 @@ No I/O and no clock: time is an argument, in seconds.
 
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import TypeVar
 
 import msgspec
 
 from domain.message import Message
-from pdu.pdus import DeliverSm
+from pdu.pdus import DeliverSm, ShortMessage
 from pdu.segments import (
     SAR_TAGS,
     UDHI,
@@ -45,6 +46,7 @@ SHORT_MESSAGE_OCTETS = 254  # SMPP 3.4 section 5.2.22
 HEADER_OCTETS = 255  # of a user data header without its length octet
 
 NATIONAL = frozenset({0x24, 0x25})  # elements that name shift tables, 3GPP TS 23.040 sections 9.2.3.24.15 and 16
+Joined = TypeVar('Joined', bound=ShortMessage)
 _REPLACED = SAR_TAGS | {Tag.MORE_MESSAGES_TO_SEND, Tag.MESSAGE_PAYLOAD}
 
 
@@ -99,7 +101,7 @@ def read_part(account: str, pdu: DeliverSm, alphabet: str) -> MoPart | None:
     return MoPart(whole, concatenation.sequence, without_header(pdu.esm_class, octets))
 
 
-def join(parts: list[DeliverSm]) -> DeliverSm:
+def join(parts: list[Joined]) -> Joined:
     """Return the message that parts in their order make, without its `octets`.
 
     Everything but the user data is the first part's. The header keeps what is not about concatenation, each element

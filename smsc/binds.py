@@ -25,7 +25,7 @@ from pdu.command import CommandId
 from pdu.pdus import Bind
 from pdu.status import CommandStatus, status_name
 from smsc.account import Account
-from smsc.config.checks import status_value
+from smsc.config.kinds import status_value
 from smsc.config.schema import AccountConfig
 from smsc.core import Core
 from smsc.refusals import Refusals, origin_of

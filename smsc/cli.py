@@ -12,10 +12,19 @@ import click
 import msgspec
 
 from smsc import log, views
+from smsc.commands.audit import audit
+from smsc.commands.credit import credit
+from smsc.commands.mnp import mnp
+from smsc.commands.plan import plan
+from smsc.commands.route import route
 from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.stop_list import stop_list
+from smsc.commands.switches import route_switch, switches, upstream
+from smsc.commands.templates import templates
 from smsc.config.schema import AccountConfig, Configuration
 from smsc.control import ask
 from smsc.message_ids import parse_message_id
+from smsc.prices import currencies_of
 from smsc.sender import Letter, Part, send
 from smsc.server import Server
 from smsc.status import Snapshot
@@ -47,6 +56,8 @@ def check(path: Path) -> None:
     configuration = load(path)
     for notice in configuration.not_in_effect:
         click.echo(f'{notice.file}:{notice.line}: {notice.key}: not in effect yet: {notice.what}')
+    for warning in configuration.warnings:
+        click.echo(f'warning: {warning}')
     click.echo(
         f'{path}: correct: {len(configuration.accounts)} accounts, {len(configuration.upstreams)} upstreams, '
         f'{len(configuration.routes)} routes'
@@ -147,7 +158,7 @@ def message(path: Path, message_id: str) -> None:
         raise click.ClickException(
             f'no message {message_id} in the store (kept {configuration.retention.messages_d} days)'
         )
-    click.echo(views.story(story))
+    click.echo(views.story(story, currencies_of(configuration, story)))
 
 
 @main.command()
@@ -174,3 +185,14 @@ def upgrade_store(path: Path) -> None:
         raise click.ClickException('store.postgres names a server of your own; upgrade it by its own means')
     run_work(embedded.upgrade(configuration.data))
     click.echo('the store is of the newest major version now; start the server with: smsc run')
+
+
+main.add_command(audit)
+main.add_command(plan)
+main.add_command(credit)
+main.add_command(mnp)
+main.add_command(stop_list)
+for command in (upstream, route_switch, switches):
+    main.add_command(command)
+main.add_command(templates)
+main.add_command(route)

@@ -7,7 +7,7 @@ a receipt and its place in the cache went to a newer one.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,21 @@ from domain.message import Kind, Message, Notice, Part
 from pdu.pdus import Pdu
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus
+from routing.decider import Decider
+from routing.prices import Charging
 from routing.table import RouteTable
 from smpp.aio.connection import Connection
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration
+from smsc.deciding import decide_anew
+from smsc.failover import Failover
 from smsc.feed import Feed
+from smsc.loops import Loops
+from smsc.next_routes import NextRoutes
 from smsc.outbox import Outbox
 from smsc.references import References
 from smsc.shelf import DiskShelf
 from smsc.stage import Stage
-from smsc.text import text_of
 from smsc.tls import TlsContexts
 from storage.parts import Begun, Known
 from storage.rows import Outcome, PartOutcome
@@ -34,6 +39,9 @@ from storage.store import Store
 if TYPE_CHECKING:
     from smsc.account import Account
     from smsc.amendments import Amendments
+    from smsc.joining import Joining
+    from smsc.policy import Policy
+    from smsc.stop_lists import StopListKeeping
     from smsc.upstream import Upstream
 
 HOUR_MS = 3_600_000
@@ -43,10 +51,11 @@ BOTH, FAILURE_ONLY, SUCCESS_ONLY = 1, 2, 3  # registered_delivery bits 1-0, SMPP
 class Core:
     """One running node."""
 
-    def __init__(self, configuration: Configuration, table: RouteTable, store: Store, ids: MessageIds) -> None:
+    def __init__(self, configuration: Configuration, decider: Decider, store: Store, ids: MessageIds) -> None:
         self.loop = asyncio.get_running_loop()
         self.configuration = configuration
-        self.table = table
+        self.decider = decider
+        self.charging = Charging()
         self.store = store
         self.ids = ids
         self.live: dict[int, Message] = {}
@@ -75,12 +84,25 @@ class Core:
         self.unparking = Stage[tuple[str, str], None](
             'unpark', store.receipts.drop_parked, lambda items, _: None, lambda items: None, batch
         )
+        self.stop_lists: StopListKeeping
+        self.note_ending: Callable[[bytes, int, int, int], None] | None = None  # stop-lists that fill by themselves
+        self.note_refusal: Callable[[bytes, int], None] | None = None
         self.amendments: Amendments
+        self.joining: Joining
+        self.policy: Policy
         self.sending: Stage[tuple[Connection | None, Upstream, Message | Part], list[Outcome]]
         self.repeating: Stage[tuple[Upstream, Message | Part], None]
         self.parting: Stage[PartOutcome, Known]
         self.resuming: Stage[tuple[Upstream, Message], Begun]
         self.references = References()
+        self.next_routes = NextRoutes(self)
+        self.loops = Loops(self)
+        self.failover = Failover(self)
+
+    @property
+    def table(self) -> RouteTable:
+        """Today's routes."""
+        return self.decider.table
 
     def add_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run short work of its own, such as checking a bind; `stop` awaits it."""
@@ -116,17 +138,9 @@ class Core:
         return message.done_at + self.account(message.account).keep_ms
 
     def decide(self, message: Message) -> None:
-        """Give a message the route that today's configuration has for it; none, if that rejects it."""
-        pdu = message.pdu
-        config = self.account(message.account).config
-        decision = self.table.decide(
-            message.account,
-            pdu.source_addr.decode('latin-1'),
-            pdu.destination_addr.decode('latin-1'),
-            lambda: text_of(pdu, config.alphabet if config else 'gsm'),
-        )
-        message.route = decision.route
-        message.upstreams = () if decision.reject else decision.upstreams
+        """Give an accepted message the route that today's configuration has for it; none, if that rejects it."""
+        if not (message.next_upstream and self.next_routes.direct(message)):
+            decide_anew(self, message)
 
     # Endings
 
@@ -209,7 +223,7 @@ class Core:
         """
         accounts: dict[str, None] = {}
         sources = set()
-        live, all_accounts = self.live, self.accounts
+        live, all_accounts, note_ending = self.live, self.accounts, self.note_ending
         for outcome in outcomes:
             message = outcome.message
             if outcome.source is not None:
@@ -229,6 +243,8 @@ class Core:
             message.state, message.error = outcome.state, outcome.error
             message.done_at, message.notice = outcome.done_at, outcome.notice
             self.finals[outcome.state] += 1
+            if note_ending is not None and (outcome.source is not None or outcome.parked is not None):
+                note_ending(message.pdu.destination_addr, outcome.state, outcome.error, outcome.done_at)
             if outcome.notice != Notice.DUE:
                 live.pop(message.id, None)
             elif message.id in live:
@@ -289,7 +305,7 @@ class Core:
         if kind == 'account':
             self.account(name).feed.pump()
         elif name in self.upstreams:
-            self.upstreams[name].feed.pump()
+            self.upstreams[name].handle_fetched()
 
     def _handle_expired_on_disk(self, expired: list[tuple[str, Message]]) -> None:
         for outbox_name, message in expired:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def dispatch(core: 'Core', message: Message) -> str:
-    """Put a committed message into the outbox of the first upstream of its route that is up; return its name.
+    """Put a committed message into the outbox of the first upstream of its route that is available; return its name.
 
-    Without one that is up it waits for the first. When a reload took them all away, today's routes decide; without a
-    route it is rejected and '' is returned.
+    Without one that is available it goes to one that is bound at least, or waits for the first that is not switched
+    off. When a reload took them all away, today's routes decide; without a route it is rejected and '' is returned.
     """
     name = _choose(core, message)
     if not name:
@@ -33,11 +33,21 @@ def dispatch(core: 'Core', message: Message) -> str:
 
 
 def _choose(core: 'Core', message: Message) -> str:
-    first = ''
+    upstreams = core.upstreams
     for name in message.upstreams:
-        upstream = core.upstreams.get(name)
-        if upstream is not None:
-            if upstream.feed.connections:
-                return name
-            first = first or name
-    return first
+        upstream = upstreams.get(name)
+        if upstream is not None and (upstream.available or (upstream.reachable and upstream.availability.take_probe())):
+            return name
+    return _least_bad(core, message.upstreams)
+
+
+def _least_bad(core: 'Core', names: tuple[str, ...]) -> str:
+    """Return the first that can be reached, else the first that is not switched off, else the first there is."""
+    known = [core.upstreams[name] for name in names if name in core.upstreams]
+    for upstream in known:
+        if upstream.reachable:
+            return upstream.name
+    for upstream in known:
+        if not upstream.feed.off:
+            return upstream.name
+    return known[0].name if known else ''

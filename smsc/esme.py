@@ -33,6 +33,7 @@ class EsmeSession:
         self.account: Account | None = None
         self.connection: Connection | None = None
         self.submitted = 0
+        self.own_link: Connection | None = None  # at the other end, if it is one of ours
         self._ingress = ingress
         self._authenticator = authenticator
 
@@ -59,6 +60,8 @@ class EsmeSession:
         if submits:
             assert account is not None
             self.submitted += len(submits)
+            if self.own_link is not None or self.core.loops.tag is not None:
+                submits = self.core.loops.let_pass(connection, account, submits, self.own_link)
             self._ingress.handle_submits(connection, account, submits, wall_ms())
 
     def _count_throttled(self, connection: Connection) -> None:
@@ -98,6 +101,7 @@ class EsmeSession:
         account.sessions.add(self)
         session.set_window(account.config.window)
         session.accept_bind(self.core.configuration.smpp.system_id.encode())
+        self.own_link = self.core.loops.own_link(connection)
         account.feed.add(connection)
 
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:

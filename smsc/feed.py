@@ -38,6 +38,7 @@ class Feed:
         self.connections: list[Connection] = []
         self.rate = Rate(0, 0, loop.time())
         self.paused_until = 0.0
+        self.off = False  # by hand: what begins to wait here stays on disk
         self.idle_since = loop.time()
         self.held: dict[Connection, deque[Held]] = {}
         self.held_count = 0
@@ -52,8 +53,8 @@ class Feed:
 
     @property
     def online(self) -> bool:
-        """Somebody reads."""
-        return bool(self.connections)
+        """Somebody reads, and may."""
+        return bool(self.connections) and not self.off
 
     @property
     def outstanding(self) -> int:
@@ -78,7 +79,8 @@ class Feed:
         if not self._closed and connection.session.state in self._states and connection not in self.connections:
             self.connections.append(connection)
             self._readers[connection] = self
-            self.outbox.go_online()
+            if not self.off:
+                self.outbox.go_online()
 
     def remove(self, connection: Connection) -> None:
         """A connection reads no more."""

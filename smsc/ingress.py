@@ -8,14 +8,13 @@ answered after it (promise 1). While the store is away, or what gathers is full,
 from typing import TYPE_CHECKING, Any
 
 from domain.errors import Refused, StoreUnavailable
-from domain.message import Kind, Message, Notice
+from domain.message import Message, Notice
 from pdu.codec import encode
 from pdu.fields import DistributionList, SmeAddress, UnsuccessSme
-from pdu.pdus import DataSm, DataSmResp, Pdu, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp
+from pdu.pdus import DataSm, DataSmResp, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
-from pdu.segments import MAX_SEGMENTS, UDHI
+from pdu.segments import UDHI, Concatenation
 from pdu.status import CommandStatus
-from pdu.tlvs import Tag
 from smpp.aio.connection import Connection
 from smpp.session import Session
 from smpp.versions import SMPP_5_0
@@ -23,16 +22,18 @@ from smsc.admission import (
     check_destinations,
     check_parameters,
     check_part,
-    set_times,
     status_of,
     submit_of_data,
     submit_to,
 )
+from smsc.asking import Asking, Submit
+from smsc.clock import wall_ms
 from smsc.core import Core
+from smsc.deciding import Repeated, make
 from smsc.dispatching import dispatch
 from smsc.message_ids import format_message_id
+from smsc.replies import Echo, MultiReply, Replies, unsuccess
 from smsc.stage import Stage
-from smsc.text import text_of
 from smsc.wire_forms import part_of, segment_count
 from storage.rows import Outcome
 
@@ -41,41 +42,8 @@ if TYPE_CHECKING:
     from smsc.config.schema import AccountConfig
 
 ACCEPT_GIVE_UP_S = 10.0
-WHOLE_FORMS = frozenset({'payload', 'as_is'})
 HELD_A_MESSAGE = 5  # segments, on average over a full stage, beyond which sockets are not read
-MOST_CONGESTED = 99  # congestion_state in percent as long as messages are accepted, SMPP 5.0 section 4.8.4.18
 PAUSE_REASON = 'gathering'
-Submit = SubmitSm | DataSm | SubmitMulti
-
-
-class MultiReply:
-    """The response to a submit_multi, which is due once each of its messages is committed, or is not."""
-
-    __slots__ = ('_left', '_messages', '_refused', 'held', 'response')
-
-    def __init__(self, response: SubmitMultiResp, messages: int, held: int) -> None:
-        """`held` slots of the window are free again with the response."""
-        self.response = response
-        self.held = held
-        self._left = self._messages = messages
-        self._refused = 0
-
-    def accept(self) -> SubmitMultiResp | None:
-        """One message is settled; return the response with the last one."""
-        self._left -= 1
-        return None if self._left else self.response
-
-    def refuse(self, destination: tuple[int, int, bytes], status: int) -> SubmitMultiResp | None:
-        """The same for a message that was not accepted."""
-        self.response.unsuccess_sme = (*self.response.unsuccess_sme, UnsuccessSme(*destination, status))
-        self._refused += 1
-        if self._refused == self._messages:
-            self.response.command_status, self.response.message_id = status, b''
-        return self.accept()
-
-
-Reply = tuple[Connection, SubmitSmResp | DataSmResp | MultiReply, int]
-"""Where the response goes, the response, and how many slots of the window its request holds beside its own."""
 
 
 class Ingress:
@@ -83,16 +51,25 @@ class Ingress:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self.accepting = Stage[Message, bool](
+        self.accepting = Stage[Message, frozenset[int] | None](
             'accept', self._commit, self._handle_accepted, self._refuse_all, core.configuration.queues.batch
         )
         self.accepting.on_room = self.resume
         self._paused: set[Connection] = set()
-        self._held = 0  # segments beyond the first of each message that gathers
+        self.replies = Replies(core, self._congestion)
+        self.asking = Asking(core, self._admit_all)
 
     def handle_submits(self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int) -> None:
         """Admit what one read brought; what is refused is answered in the same write."""
+        if self.core.policy.lookups is not None:
+            submits = [pdu for pdu in submits if not self.asking.holds(connection, account, pdu)]
+        self._admit_all(connection, account, submits, now_ms)
+
+    def _admit_all(
+        self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int | None = None
+    ) -> None:
         session = connection.session
+        now_ms = wall_ms() if now_ms is None else now_ms
         now = self.core.loop.time()
         for later, pdu in zip(range(len(submits) - 1, -1, -1), submits, strict=True):
             try:
@@ -115,7 +92,7 @@ class Ingress:
     @property
     def _too_much(self) -> bool:
         accepting = self.accepting
-        if self._held > HELD_A_MESSAGE * accepting.bound:
+        if self.replies.held > HELD_A_MESSAGE * accepting.bound:
             return True
         return accepting.full or self.core.shelf.load > accepting.bound
 
@@ -148,20 +125,28 @@ class Ingress:
         check_parameters(pdu, config, self.core.configuration.smpp, speaks_5, account.particular)
         if account.waiting >= config.waiting:
             raise Refused(*_QUEUE_FULL)
-        segments = 1
+        segments, part = 1, None
         if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
-            segments = self._take_segments(account, config, pdu, now)
-        elif self._held and session.unanswered - later > session.receive_window:
+            part = part_of(pdu)
+            segments = self._take_segments(account, config, pdu, part, now)
+        elif self.replies.held and session.unanswered - later > session.receive_window:
             raise _window_exceeded(session)
         elif not account.rate.take(1, now):
             raise Refused(*_THROTTLED)
-        message = self._make(account, config, pdu, segments, now_ms)
         held = segments - 1
         if held and not session.hold(held, later):
             raise _window_exceeded(session)
+        try:
+            message = make(self.core, account, config, pdu, segments, now_ms, part)
+        except Refused:
+            session.free(held)
+            raise
+        except Repeated as repeated:
+            self.replies.echo(repeated.message_id, account.name, Echo(connection, response, held))
+            return
         response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
-        self._held += held
+        self.replies.held += held
         if pdu.replace_if_present_flag:
             self._gather(account, message)
             return
@@ -176,12 +161,13 @@ class Ingress:
             raise Refused(*_STORE_AWAY)
         return account.config
 
-    def _take_segments(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, now: float) -> int:
+    def _take_segments(
+        self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, part: Concatenation | None, now: float
+    ) -> int:
         """Count the segments of a message, and take them from the account's rate, all or none (wire.md C6).
 
         The first part that an ESME sends of a message pays for all of them.
         """
-        part = part_of(pdu)
         if part is not None:
             check_part(pdu, part, config)
             if not account.take_part((pdu.source_addr, pdu.destination_addr, part.reference, part.total), now):
@@ -191,47 +177,6 @@ class Ingress:
         if not account.rate.take_whole(segments, now):
             raise Refused(*_THROTTLED)
         return segments
-
-    def _make(self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, segments: int, now_ms: int) -> Message:
-        """Return a message that was admitted, with its route. Raises Refused without one."""
-        core = self.core
-        decision = core.table.decide(
-            account.name,
-            pdu.source_addr.decode('latin-1'),
-            pdu.destination_addr.decode('ascii'),
-            lambda: text_of(pdu, config.alphabet),
-        )
-        if decision.reject and (decision.route or config.no_route != 'receipt'):
-            raise Refused(
-                decision.reject if decision.route else status_of(config.no_route), f'route {decision.route or "none"}'
-            )
-        if segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or self._is_split(decision.upstreams)):
-            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
-        registered = pdu.registered_delivery
-        message = Message(
-            core.ids.next(now_ms),
-            Kind.MT,
-            account.name,
-            decision.upstreams[0] if decision.upstreams else '',
-            pdu,
-            pdu.priority_flag or config.priority if decision.priority is None else decision.priority,
-            now_ms + account.validity_ms,
-            registered,
-            Notice.ASKED if registered & 3 else Notice.NONE,
-        )
-        if pdu.validity_period or pdu.schedule_delivery_time:
-            set_times(message, now_ms)
-        if segments > 1 or account.recoded:
-            message.segments = segments
-            message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
-        message.route = decision.route
-        message.upstreams = decision.upstreams
-        return message
-
-    def _is_split(self, upstreams: tuple[str, ...]) -> bool:
-        """Return whether one of these upstreams wants long messages in segments."""
-        known = [self.core.upstreams[name] for name in upstreams if name in self.core.upstreams]
-        return any(upstream.form.long_messages not in WHOLE_FORMS for upstream in known)
 
     def _gather(self, account: 'Account', message: Message) -> None:
         message.counted = True
@@ -255,33 +200,47 @@ class Ingress:
             raise Refused(*_QUEUE_FULL)
         session = connection.session
         messages: list[Message] = []
-        unsuccess: list[UnsuccessSme] = []
+        refused: list[UnsuccessSme] = []
+        repeated_id = 0
         segments = 0  # of each: what they say is the same
         for destination in pdu.dest_address:
             try:
                 submit = self._submit_to(session, config, pdu, destination)
                 segments = segments or segment_count(submit, config.alphabet)
-                messages.append(self._make(account, config, submit, segments, now_ms))
+                messages.append(make(self.core, account, config, submit, segments, now_ms))
+            except Repeated as repeated:
+                repeated_id = repeated.message_id
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
-                unsuccess.append(_unsuccess(destination, refusal.command_status))
+                refused.append(unsuccess(destination, refusal.command_status))
         if messages and not account.rate.take_whole(segments * len(messages), now):
+            self._forget(messages)
             raise Refused(*_THROTTLED)
         held = max(0, segments * len(messages) - 1)
         if held and not session.hold(held, later):
+            self._forget(messages)
             raise _window_exceeded(session)
-        response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(unsuccess))
+        response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(refused))
         if not messages:
-            response.command_status = unsuccess[0].error_status_code
+            if repeated_id:
+                response.message_id = format_message_id(repeated_id, config)
+            else:
+                response.command_status = refused[0].error_status_code
             session.respond(response)
             return
         response.message_id = format_message_id(messages[0].id, config)
         reply = MultiReply(response, len(messages), held)
-        self._held += held
+        self.replies.held += held
         for message in messages:
             message.shown_id = messages[0].id if message is not messages[0] else 0
             message.reply = connection, reply, held
             self._gather(account, message)
+
+    def _forget(self, messages: list[Message]) -> None:
+        """These are not accepted after all."""
+        for message in messages:
+            if message.facts is not None:
+                self.core.decider.forget(message.facts)
 
     def _submit_to(
         self, session: Session, config: 'AccountConfig', pdu: SubmitMulti, destination: SmeAddress | DistributionList
@@ -295,66 +254,69 @@ class Ingress:
 
     # Answers
 
-    async def _commit(self, messages: list[Message]) -> bool:
-        """Commit a batch; return whether the store took it in time."""
+    async def _commit(self, messages: list[Message]) -> frozenset[int] | None:
+        """Commit a batch; return the ids of those no credit pays for, None when the store did not take it."""
         try:
-            await self.core.store.accept(messages, ACCEPT_GIVE_UP_S)
+            return await self.core.store.accept(messages, ACCEPT_GIVE_UP_S)
         except StoreUnavailable:
-            return False
-        return True
+            return None
 
-    def _handle_accepted(self, messages: list[Message], stored: bool) -> None:
+    def _handle_accepted(self, messages: list[Message], unpaid: frozenset[int] | None) -> None:
         """Answer a batch and pass it on to its upstreams."""
-        if not stored:
+        if unpaid is None:
             self._refuse_all(messages)
             return
+        if unpaid:
+            self._refuse_unpaid([message for message in messages if message.id in unpaid])
+            messages = [message for message in messages if message.id not in unpaid]
         touched: set[Connection] = set()
         upstreams: set[str] = set()
         for message in messages:
-            connection, response, held = message.reply
-            message.reply = None
+            touched.add(self.replies.accept(message))
             message.pdu.octets = b''
-            account = self.core.accounts[message.account]
-            account.accepted += 1
-            if response.__class__ is MultiReply:
-                self._respond(connection, response.accept(), held)
-            elif held or connection.session.peer_version >= SMPP_5_0:
-                self._respond(connection, response, held)
-            else:
-                connection.session.respond(response)
-            touched.add(connection)
-            upstreams.add(dispatch(self.core, message) if message.upstreams else self._end_unrouted(message))
+            message.facts = None
+            self.core.accounts[message.account].accepted += 1
+            upstreams.add(dispatch(self.core, message) if message.upstreams else self._keep(message))
         for connection in touched:
             connection.flush()
         for name in upstreams:
             if name:
                 self.core.upstreams[name].feed.pump()
 
-    def _respond(self, connection: Connection, response: Pdu | None, held: int) -> None:
-        if response is None:
-            return
-        session = connection.session
-        if held:
-            self._held -= held
-            session.free(held)
-        if session.peer_version >= SMPP_5_0:
-            response.tlvs = ((int(Tag.CONGESTION_STATE), bytes([self._congestion()])),)  # type: ignore[attr-defined]
-        session.respond(response)
+    def _refuse_unpaid(self, messages: list[Message]) -> None:
+        """Refuse what the credit of its account does not pay for; nothing of it is stored (wire.md C7)."""
+        for message in messages:
+            self.core.live.pop(message.id, None)
+            self.core.count_sent(message)
+            config = self.core.account(message.account).config
+            status = status_of(config.credit_status) if config else int(CommandStatus.ESME_RTHROTTLED)
+            self.replies.refuse(message, status).flush()
 
     def _congestion(self) -> int:
         """Return how much of what may gather does, in percent (wire.md F24)."""
-        return min(MOST_CONGESTED, 100 * self.accepting.load // self.accepting.bound)
+        return 100 * self.accepting.load // self.accepting.bound
+
+    def _keep(self, message: Message) -> str:
+        """Hold a part that is to be judged with the others; end what goes nowhere."""
+        if message.is_held:
+            self.core.joining.hold(message)
+            self.core.joining.stage.kick()
+            return ''
+        return self._end_unrouted(message)
 
     def _end_unrouted(self, message: Message) -> str:
-        """The account wants messages without a route accepted, and a receipt that says so (wire.md C9)."""
+        """It was accepted and goes nowhere: dropped, or without a route, as its account wants that (wire.md C9)."""
         self.core.count_sent(message)
-        self.core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RINVDSTADR))
+        if message.error:
+            self.core.finish(message, MessageState.REJECTED, message.error)
+        else:
+            self.core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RINVDSTADR))
         return ''
 
     def _handle_replaced(self, message: Message, replaced: Message | None, status: int) -> None:
         """A message with replace_if_present_flag has replaced a queued one, could not, or is a new one after all."""
         if status:
-            self._refuse_one(message, status).flush()
+            self.replies.refuse(message, status).flush()
         elif replaced is None:
             self.accepting.items.append(message)
             self.accepting.kick()
@@ -365,23 +327,8 @@ class Ingress:
             account.accepted += 1
             answer: Any = response.accept() if isinstance(response, MultiReply) else response
             answer.message_id = format_message_id(replaced.shown_id or replaced.id, account.config)
-            self._respond(connection, answer, held)
+            self.replies.respond(connection, answer, held)
             connection.flush()
-
-    def _refuse_one(self, message: Message, status: int) -> Connection:
-        """Answer a message that was admitted and is not accepted; return its connection, to be flushed."""
-        reply: Reply = message.reply
-        connection, response, held = reply
-        message.reply = None
-        account, pdu = self.core.account(message.account), message.pdu
-        account.answers[status] += 1
-        answer: Any = response
-        if isinstance(response, MultiReply):
-            answer = response.refuse((pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr), status)
-        else:
-            answer.command_status, answer.message_id = status, b''
-        self._respond(connection, answer, held)
-        return connection
 
     def _refuse_all(self, messages: list[Message]) -> None:
         """The store did not come back in time: say so, and see to it that what was stored all the same is not sent."""
@@ -389,9 +336,9 @@ class Ingress:
         status = int(CommandStatus.ESME_RSYSERR)
         touched: set[Connection] = set()
         for message in messages:
-            touched.add(self._refuse_one(message, status))
+            touched.add(self.replies.refuse(message, status))
             core.count_sent(message)
-            core.finishing.items.append(Outcome(message, MessageState.REJECTED, status, Notice.NONE))
+            core.finishing.items.append(Outcome(message, MessageState.REJECTED, status, Notice.NONE, disowned=True))
         core.finishing.kick()
         for connection in touched:
             connection.flush()
@@ -404,9 +351,3 @@ _THROTTLED = (int(CommandStatus.ESME_RTHROTTLED), 'rate')
 
 def _window_exceeded(session: Session) -> Refused:
     return Refused(session.settings.window_exceeded, 'the window')
-
-
-def _unsuccess(destination: SmeAddress | DistributionList, status: int) -> UnsuccessSme:
-    if isinstance(destination, DistributionList):
-        return UnsuccessSme(0, 0, destination.dl_name, status)
-    return UnsuccessSme(destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr, status)

@@ -19,6 +19,7 @@ from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
 from smsc.clock import wall_ms
 from smsc.dispatching import dispatch
+from smsc.loops import counted
 from smsc.wire_forms import part_of, submits_of
 from storage.rows import PartOutcome
 
@@ -71,6 +72,8 @@ class LongMessages:
         except SegmentError as error:
             upstream.reject(message, PduError(CommandStatus.ESME_RINVMSGLEN, str(error)))
             return False
+        if upstream.hop_tag is not None:
+            pdus = counted(pdus, upstream.hop_tag)
         if len(pdus) == 1:
             return upstream.request(connection, pdus[0], message)
         return self._begin(connection, message, pdus, now_ms)

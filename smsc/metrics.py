@@ -67,6 +67,11 @@ class Collector:
             'smsc_unknown_outcomes', 'Submits without an answer, sent again and marked.', labels=['upstream']
         )
         links = GaugeMetricFamily('smsc_links_bound', 'Links bound.', labels=['upstream'])
+        available = GaugeMetricFamily('smsc_upstream_available', 'Routes may choose it.', labels=['upstream'])
+        off = GaugeMetricFamily('smsc_upstream_off', 'Switched off by hand.', labels=['upstream'])
+        openings = CounterMetricFamily(
+            'smsc_upstream_failures', 'How often its answers made it count as failing.', labels=['upstream']
+        )
         refusals = GaugeMetricFamily(
             'smsc_link_refusals', 'Binds refused in a row for their credentials; alarm above 0.', labels=['upstream']
         )
@@ -79,12 +84,15 @@ class Collector:
             for state, count in upstream.receipts.items():
                 receipts.add_metric([name, MessageState(state).name], count)
             unknown.add_metric([name], upstream.unknown.count)
+            available.add_metric([name], upstream.available)
+            off.add_metric([name], upstream.feed.off)
+            openings.add_metric([name], upstream.availability.openings)
             links.add_metric([name], sum(link.bound for link in upstream.links))
             refusals.add_metric([name], max((link.refusals for link in upstream.links), default=0))
             queue.add_metric([name, 'memory'], upstream.feed.outbox.in_memory)
             queue.add_metric([name, 'disk'], upstream.feed.outbox.on_disk)
             window.add_metric([name], upstream.feed.outstanding)
-        yield from (sent, answers, receipts, unknown, links, refusals, queue, window)
+        yield from (sent, answers, receipts, unknown, links, available, off, openings, refusals, queue, window)
 
     def _node_wide(self) -> Iterator[Metric]:
         core, receipts = self._node.core, self._node.receipts
@@ -95,9 +103,15 @@ class Collector:
         yield CounterMetricFamily('smsc_dlr_orphans', 'Receipts parked without a message.', receipts.orphans)
         yield CounterMetricFamily('smsc_dlr_overtaken', 'Parked receipts that found their message.', receipts.overtaken)
         yield CounterMetricFamily('smsc_dlr_repeated', 'Receipts of messages final already.', core.duplicate_outcomes)
+        begun = core.next_routes.begun
+        yield CounterMetricFamily('smsc_next_routes', 'Messages that another upstream got by on_failure.', begun)
+        yield CounterMetricFamily('smsc_loops_stopped', 'Messages that came back to us too often.', core.loops.stopped)
+        moved = core.failover.moved
+        yield CounterMetricFamily('smsc_failover_moved', 'Messages that left the disk of an upstream.', moved)
         yield from self._mo()
         refused = self._node.listener.refused
         yield CounterMetricFamily('smsc_connections_refused', 'Connections beyond smpp.max_connections*.', refused)
+        yield from self._stop_lists()
         refused_binds = self._node.authenticator.refused
         yield CounterMetricFamily('smsc_binds_refused', 'Binds refused.', refused_binds)
         failed = self._node.listener.failed_handshakes
@@ -118,6 +132,16 @@ class Collector:
         yield GaugeMetricFamily('smsc_mo_gathering', 'MO messages that wait for parts.', len(mo.assembler))
         yield CounterMetricFamily('smsc_alerts', 'alert_notification passed on.', mo.alerts)
         yield CounterMetricFamily('smsc_alerts_dropped', 'alert_notification nobody could take.', mo.alerts_dropped)
+
+    def _stop_lists(self) -> Iterator[Metric]:
+        keeping = self._node.core.stop_lists
+        entries = GaugeMetricFamily('smsc_stop_list_entries', 'Numbers and prefixes on it.', labels=['list'])
+        hits = CounterMetricFamily('smsc_stop_list_refused', 'Messages refused by it.', labels=['list'])
+        for name, found in keeping.lists.lists.items():
+            entries.add_metric([name], len(found))
+            hits.add_metric([name], keeping.lists.hits.get(name, 0))
+        listed = CounterMetricFamily('smsc_stop_list_listed', 'Numbers listed for repeated failures.', keeping.listed)
+        yield from (entries, hits, listed)
 
     def _stages(self) -> Iterator[Metric]:
         commits = CounterMetricFamily('smsc_commits', 'Group commits.', labels=['stage'])

@@ -17,6 +17,8 @@ from pdu.pdus import AlertNotification, DataSm, DataSmResp, DeliverSm, DeliverSm
 from pdu.receipt_text import MessageState
 from pdu.segments import UDHI
 from pdu.status import CommandStatus, PduError
+from routing.facts import Facts
+from routing.table import without_prefix
 from smpp.aio.connection import Connection
 from smsc.assembly import Assembler, MoPart, Step, join, read_part
 from smsc.clock import wall_ms
@@ -57,7 +59,7 @@ class MoMessages:
         self._taken_up: list[Message] = []
         self._no_route_logged_at = self._incomplete_logged_at = -LOG_EVERY_S
         batch = core.configuration.queues.batch
-        self.accepting = Stage[Message, None](
+        self.accepting = Stage[Message, frozenset[int]](
             'accept MO', core.store.accept, self._handle_accepted, self._refuse, batch
         )
         self.ending_parts = Stage[Ending, None](
@@ -109,12 +111,18 @@ class MoMessages:
         self, upstream: Upstream, source_addr: bytes, destination_addr: bytes, pdu: DeliverSm | None
     ) -> str | None:
         """Return the account for what comes from and goes to these addresses, None without one."""
-        account = self.core.table.mo_decide(
+        handset = without_prefix(source_addr.decode('latin-1'))
+        facts = Facts(
             upstream.name,
             source_addr.decode('latin-1'),
-            destination_addr.decode('latin-1'),
+            without_prefix(destination_addr.decode('latin-1')),
+            int(handset) if handset.isdecimal() else 0,
             lambda: text_of(pdu, alphabet_from(upstream.config)) if pdu else '',
+            wall_ms(),
         )
+        if self.core.table.mo_asks_place:
+            self.core.decider.locate(facts)
+        account = self.core.table.mo_decide(facts)
         return account if account in self.core.accounts else None
 
     def _note_no_route(self, upstream: Upstream) -> None:
@@ -133,7 +141,7 @@ class MoMessages:
             connection.session.respond(response)
             connection.flush()
 
-    def _handle_accepted(self, messages: list[Message], _: None) -> None:
+    def _handle_accepted(self, messages: list[Message], _: frozenset[int]) -> None:
         """Answer the operators and pass the messages on."""
         touched: set[Connection] = set()
         for message in messages:

@@ -15,18 +15,22 @@ import structlog
 from domain.ids import MessageIds
 from domain.message import Message, Part
 from pdu.status import CommandStatus
+from routing.stop_lists import StopLists
 from smpp.aio.listener import ConnectionLimits, Listener
 from smpp.session import SessionSettings
 from smsc.account import Account
 from smsc.amendments import Amendments
 from smsc.binds import Authenticator
-from smsc.config.routes import build
 from smsc.config.schema import Configuration, Listen, UpstreamConfig
 from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.esme import EsmeSession
 from smsc.ingress import Ingress
+from smsc.joining import Joining
 from smsc.mo import MoMessages
+from smsc.policy import Policy
+from smsc.prices import build_charging, credit_terms
+from smsc.recalling import Recalling
 from smsc.receipts import Receipts
 from smsc.recovery import recover, rehome
 from smsc.sending import (
@@ -42,6 +46,8 @@ from smsc.sending import (
     refuse_parted,
 )
 from smsc.stage import Stage
+from smsc.stop_lists import StopListKeeping
+from smsc.switches import Switchboard
 from smsc.tls import TlsContexts, TlsError, contexts_of
 from smsc.upkeep import Upkeep
 from smsc.upstream import Upstream
@@ -57,9 +63,17 @@ class Node:
     """The parts of a running node."""
 
     def __init__(self, configuration: Configuration, store: Store, last_id: int) -> None:
-        self.core = core = Core(configuration, build(configuration), store, MessageIds(configuration.node, last_id))
+        charging = build_charging(configuration)
+        stop_lists = StopLists()
+        policy = Policy(configuration, stop_lists)
+        decider = policy.build(configuration, charging)
+        self.core = core = Core(configuration, decider, store, MessageIds(configuration.node, last_id))
+        core.policy, core.charging = policy, charging
+        store.credit.configure(credit_terms(configuration))
         self.last_id = last_id
         self.ingress = Ingress(core)
+        core.stop_lists = StopListKeeping(core, stop_lists)
+        core.joining = Joining(core)
         core.amendments = Amendments(core)
         self.mo = MoMessages(core)
         self.receipts = Receipts(core, self.mo)
@@ -89,10 +103,12 @@ class Node:
         )
         self.stages: tuple[Stage[Any, Any], ...] = (
             self.ingress.accepting,
+            core.joining.stage,
             self.mo.accepting,
             self.mo.ending_parts,
             core.sending,
             self.receipts.correlating,
+            core.next_routes.stage,
             core.parting,
             core.resuming,
             core.finishing,
@@ -100,7 +116,9 @@ class Node:
             core.repeating,
             core.unparking,
         )
+        self.switchboard = Switchboard(self)
         self.upkeep = Upkeep(self)
+        self.recalling = Recalling(core)
         self.port = 0
         self._tls_listen: Listen | None = None
         for name, config in configuration.accounts.items():
@@ -119,14 +137,20 @@ class Node:
         for stage in self.stages:
             stage.start()
         core.shelf.start()
+        await self.switchboard.read()
+        await core.stop_lists.read()
+        await core.policy.use(core.configuration)
         await recover(core, self.mo, self.last_id)
         await self.receipts.load_parked()
+        await self.recalling.read_duplicates(self.last_id)
         smpp = core.configuration.smpp
         self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
         await self._listen_tls(core.configuration, contexts)
         for upstream in core.upstreams.values():
             upstream.start_links(core.configuration)
         self.upkeep.start()
+        self.recalling.start(self.last_id)
+        core.stop_lists.start()
         log.info('node.ready', node=core.configuration.node, listen=f'{smpp.listen.host}:{self.port}')
 
     async def _listen_tls(self, configuration: Configuration, contexts: TlsContexts) -> None:
@@ -155,13 +179,20 @@ class Node:
         """
         core = self.core
         contexts = await asyncio.to_thread(contexts_of, configuration.smpp.tls, configuration.upstreams)
+        charging = await asyncio.to_thread(build_charging, configuration)
+        decider = await asyncio.to_thread(core.policy.build, configuration, charging)
         await self._listen_tls(configuration, contexts)
+        core.charging = charging
+        core.store.credit.configure(credit_terms(configuration))
         before, core.configuration = core.configuration, configuration
+        core.stop_lists.configure(configuration)
         for name, config in configuration.upstreams.items():
             if name not in core.upstreams:
                 core.upstreams[name] = Upstream(core, config, self.receipts)
                 core.upstreams[name].start_links(configuration)
-        core.table = build(configuration)  # from here on no message takes an upstream that goes
+        await core.policy.use(configuration)
+        core.decider = decider  # from here on no message takes an upstream that goes
+        self.switchboard.apply()
         self.listener.settings = session_settings(configuration)
         self.listener.limits = connection_limits(configuration)
         for name, account in core.accounts.items():
@@ -238,9 +269,12 @@ class Node:
         await asyncio.gather(*(upstream.stop_links() for upstream in core.upstreams.values()))
         await self._within(until, self._settle())
         await self.upkeep.stop()
+        await self.recalling.stop()
         for stage in self.stages:
             await stage.stop()
         await core.shelf.stop()
+        await core.stop_lists.stop()
+        await core.policy.close()
         self.authenticator.close()
 
     def _outstanding(self) -> list[int]:

@@ -67,6 +67,7 @@ def receipt(message: Message, form: ReceiptForm, takes_tlvs: bool = True) -> Del
     if message.error or not (form.usual and takes_tlvs):
         return _unusual(message, message.state, message.done_at, form, takes_tlvs, MC_DELIVERY_RECEIPT)
     pdu = message.pdu
+    to = message.asked or pdu
     state = message.state
     number = message.shown_id or message.id
     shown_id = form.id_format % number if form.id_format else format_uuid(number)
@@ -77,12 +78,12 @@ def receipt(message: Message, form: ReceiptForm, takes_tlvs: bool = True) -> Del
         0,
         0,
         b'',  # service_type
-        pdu.dest_addr_ton,
-        pdu.dest_addr_npi,
-        pdu.destination_addr,
-        pdu.source_addr_ton,
-        pdu.source_addr_npi,
-        pdu.source_addr,
+        to.dest_addr_ton,
+        to.dest_addr_npi,
+        to.destination_addr,
+        to.source_addr_ton,
+        to.source_addr_npi,
+        to.source_addr,
         MC_DELIVERY_RECEIPT,
         0,  # protocol_id
         0,  # priority_flag
@@ -116,18 +117,18 @@ def _unusual(
     message: Message, state: int, done_at: int, form: ReceiptForm, takes_tlvs: bool, esm_class: int
 ) -> DeliverSm | DataSm:
     """Return a receipt of any form, with any error."""
-    pdu = message.pdu
+    to = message.asked or message.pdu
     number = message.shown_id or message.id
     shown_id = form.id_format % number if form.id_format else format_uuid(number)
     octets = _text(message, state, done_at, form, shown_id)
     tlvs = _tlvs(shown_id, state, message.error) if takes_tlvs else ()
     body = DeliverSm(
-        source_addr_ton=pdu.dest_addr_ton,
-        source_addr_npi=pdu.dest_addr_npi,
-        source_addr=pdu.destination_addr,
-        dest_addr_ton=pdu.source_addr_ton,
-        dest_addr_npi=pdu.source_addr_npi,
-        destination_addr=pdu.source_addr,
+        source_addr_ton=to.dest_addr_ton,
+        source_addr_npi=to.dest_addr_npi,
+        source_addr=to.destination_addr,
+        dest_addr_ton=to.source_addr_ton,
+        dest_addr_npi=to.source_addr_npi,
+        destination_addr=to.source_addr,
         esm_class=esm_class,
         short_message=octets,
         tlvs=tlvs,

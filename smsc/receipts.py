@@ -106,7 +106,9 @@ class Receipts:
             self.correlating.items.append(Found(upstream, upstream_message_id, state, error, source, pdu.source_addr))
         elif isinstance(item, Part):
             self._end_part(Located(item.message, item.number, item.total), state, error, source)
-        else:
+        elif (
+            state == MessageState.DELIVERED and not item.next_upstream
+        ) or not self.core.next_routes.handle_outcome(upstream.name, item, state, error, source):
             self.core.finish(item, state, error, source)
 
     def _pass_on(self, item: Message | Part | None, state: int) -> None:
@@ -122,7 +124,9 @@ class Receipts:
         """End one segment of a message, and with its last one the message."""
         message = self.core.live.get(place.message.id, place.message)
         if place.parts == 1:
-            self.core.finish(message, state, error, source, parked)
+            next_routes, upstream = self.core.next_routes, place.message.upstream
+            if not next_routes.handle_outcome(upstream, message, state, error, source, parked):
+                self.core.finish(message, state, error, source, parked)
         else:
             self.core.parting.items.append(PartOutcome(message, place.part, place.parts, state, error, source, parked))
 

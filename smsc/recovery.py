@@ -13,11 +13,13 @@ from domain.ids import accepted_at_ms
 from domain.message import Kind, Message, Notice
 from pdu.pdus import SubmitSm
 from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
 from smsc.admission import set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.mo import MoMessages
+from smsc.wire_forms import part_of
 
 log = structlog.get_logger()
 PAGE = 5_000
@@ -48,6 +50,7 @@ async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
         messages += len(page)
         await core.shelf.drain()
         log.info('recovery.progress', messages=messages)
+    core.joining.stage.kick()
     await core.finishing.drain()
     mo.gather_taken_up()
     await mo.ending_parts.drain()
@@ -99,6 +102,22 @@ def _take_up(core: Core, message: Message, was_sent: bool) -> None:
         core.live[message.id] = message
         core.account(message.account).waiting += 1
         message.counted = True
+        if message.upstream:
+            decide_again(core, message)
+            dispatch(core, message)
+        else:
+            _take_up_unrouted(core, message)
+
+
+def _take_up_unrouted(core: Core, message: Message) -> None:
+    """Go on with a message that was accepted and goes nowhere: dropped, or a part that waits for the others."""
+    assert isinstance(message.pdu, SubmitSm)
+    if message.route:
+        core.reject(message, message.error or int(CommandStatus.ESME_RSUBMITFAIL))
+    elif part_of(message.pdu) is not None:
+        message.is_held = True
+        core.joining.hold(message)
+    else:
         decide_again(core, message)
         dispatch(core, message)
 

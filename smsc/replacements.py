@@ -21,7 +21,7 @@ from pdu.tlvs import Tag, find
 from smsc.admission import check_parameters, set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.ingress import WHOLE_FORMS
+from smsc.deciding import is_split
 from smsc.queued import Change, Queued
 from smsc.wire_forms import segment_count
 
@@ -63,14 +63,9 @@ class Replacements:
         if new.segments > 1 and not new.reference:
             new.reference = self._core.references.next(submit.source_addr, submit.destination_addr)
         self._decide(new)
-        if new.segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or self._is_split(new.upstreams)):
+        if new.segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or is_split(self._core, new.upstreams)):
             raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{new.segments} segments')
         return Change(_with_octets(new), bool(pdu.schedule_delivery_time))
-
-    def _is_split(self, upstreams: tuple[str, ...]) -> bool:
-        """Return whether one of these upstreams wants long messages in segments."""
-        known = [self._core.upstreams[name] for name in upstreams if name in self._core.upstreams]
-        return any(upstream.form.long_messages not in WHOLE_FORMS for upstream in known)
 
     def _set_times(self, new: Message, queued: Queued, account: 'Account', now_ms: int) -> None:
         """Set times from the PDU, where they are new ones, and put the others back into it.

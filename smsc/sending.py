@@ -41,16 +41,22 @@ async def commit_sent(core: Core, items: list[Sent]) -> list[Outcome]:
     """Commit what operators have taken; return the endings of those of whom no receipt will come."""
     now_ms = wall_ms()
     finished: list[Outcome] = []
-    for _, _, item in items:
+    costs: list[Message] = []
+    charging = core.charging if core.charging.upstreams else None
+    for _, upstream, item in items:
         if isinstance(item, Part):
             if not item.completes:
                 continue
-            message = item.message
+            message, segments = item.message, item.total
         else:
-            message = item
+            message, segments = item, item.segments
+        if charging is not None and charging.recost(upstream.name, message, segments):
+            costs.append(message)
         if not message.pdu.registered_delivery & RECEIPT_WANTED:
             finished.append(Outcome(message, MessageState.ACCEPTED, 0, Notice.NONE, now_ms))
-    await core.store.record_sent([item for _, _, item in items], finished)
+    taken = [item for _, _, item in items]
+    expected = core.next_routes.expected(taken, now_ms) if core.next_routes.waits else ()
+    await core.store.record_sent(taken, finished, costs, expected)
     return finished
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from perf.operator import Operator, OperatorSettings
 from smsc import config as configurations
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, Listen, StoreConfig
-from smsc.control import ControlError, ControlServer
+from smsc.control import ControlError, ControlServer, Handler
+from smsc.explaining import answer_question
 from smsc.http import HttpServer, application
 from smsc.metrics import Collector
 from smsc.node import Node
+from smsc.numbering import plan_handler
 from smsc.status import Statuses
 from smsc.tls import TlsError
 from storage import embedded
@@ -87,7 +90,13 @@ class Server:
         with _listening('http.listen', configuration.http.listen):
             await http.start()
         stack.push_async_callback(http.stop)
-        control = ControlServer(data, {'status': self._status(statuses), 'reload': self._handle_reload})
+        handlers: dict[str, Handler] = {'status': self._status(statuses), 'reload': self._handle_reload}
+        handlers['switch'] = node.switchboard.handle
+        handlers['route'] = partial(answer_question, node)
+        handlers['plan'] = plan_handler(node.core.policy.plan, data)
+        handlers['stop_lists'] = node.core.stop_lists.handle_look
+        handlers['credit'] = self._handle_credit
+        control = ControlServer(data, handlers)
         data.mkdir(parents=True, exist_ok=True)
         await control.start()
         stack.push_async_callback(control.stop)
@@ -138,6 +147,12 @@ class Server:
             return statuses.snapshot()
 
         return handle
+
+    async def _handle_credit(self, request: dict[str, Any]) -> Any:
+        """Balances were changed by hand: look at them again."""
+        assert self.node is not None
+        await self.node.core.store.credit.refresh([str(request.get('account'))])
+        return []
 
     async def _handle_reload(self, request: dict[str, Any]) -> Any:
         return await self.reload(bool(request.get('dry_run')))

@@ -80,6 +80,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     queued_on_disk: int
     awaiting_receipt: int
     unknown_outcomes: int
+    state: str = ''  # for people: available, off, down, why it counts as failing
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     accounts: list[AccountStatus]
     sessions: list[SessionStatus]
     upstreams: list[UpstreamStatus]
+    routes_off: list[str] = []
 
 
 class Statuses:
@@ -141,6 +143,7 @@ class Statuses:
             accounts=self._accounts(),
             sessions=self._sessions(),
             upstreams=self._upstreams(),
+            routes_off=sorted(core.table.off),
         )
 
     def _accounts(self) -> list[AccountStatus]:
@@ -189,6 +192,7 @@ class Statuses:
                 queued_on_disk=upstream.feed.outbox.on_disk,
                 awaiting_receipt=len(upstream.sent),
                 unknown_outcomes=upstream.unknown.count,
+                state=upstream.state,
             )
             for name, upstream in self._node.core.upstreams.items()
         ]

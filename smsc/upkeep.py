@@ -13,9 +13,10 @@ from domain.ids import first_id
 from pdu.receipt_text import MessageState
 from smsc.clock import wall_ms
 from smsc.core import HOUR_MS
-from smsc.dispatching import dispatch
+from smsc.next_routes import POLL_S as MISSING_POLL_S
 from smsc.outbox import Outbox
 from smsc.receipts import PARKED_KEEP_MS
+from smsc.switches import POLL_S
 
 if TYPE_CHECKING:
     from smsc.feed import Feed
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TICK_S = 0.5
-UPSTREAM_OFFLINE_S = 1.0  # how long messages wait in memory for a link to return before they go elsewhere
 ACCOUNT_OFFLINE_S = 5.0
 CACHE_MS = 600_000  # how long a message waits for its receipt in memory
 SWEEP_S = 10.0
 LOW_WATER_S = 1.0
 PARTITIONS_S = 600.0
+CREDIT_S = 1.0  # how often balances are looked at again for which messages were refused
 OVERDUE_S = 3_600.0
 OVERDUE_PAGE = 1_000
 
@@ -51,6 +52,9 @@ class Upkeep:
             asyncio.create_task(self._every(LOW_WATER_S, self.save_low_water), name='low water'),
             asyncio.create_task(self._every(PARTITIONS_S, self._keep_partitions), name='partitions'),
             asyncio.create_task(self._every(OVERDUE_S, self._end_overdue), name='overdue'),
+            asyncio.create_task(self._every(CREDIT_S, self._core.store.credit.refresh), name='credit'),
+            asyncio.create_task(self._every(POLL_S, self._node.switchboard.read), name='switches'),
+            asyncio.create_task(self._every(MISSING_POLL_S, self._core.next_routes.poll), name='missing receipts'),
         ]
 
     async def stop(self) -> None:
@@ -80,10 +84,10 @@ class Upkeep:
         for upstream in core.upstreams.values():
             upstream.tick(now)
             self._tick_outbox(upstream.feed.outbox)
-            if self._reader_is_away(upstream.feed, now, UPSTREAM_OFFLINE_S):
-                for message in upstream.feed.outbox.go_offline():
-                    dispatch(core, message)
             upstream.feed.pump()
+        core.failover.tick(now)
+        core.joining.tick(now)
+        core.policy.tick()
         for account in core.accounts.values():
             self._tick_outbox(account.feed.outbox)
             if self._reader_is_away(account.feed, now, ACCOUNT_OFFLINE_S):

@@ -29,6 +29,7 @@ from pdu.tlvs import Tag, integer
 from smpp.aio.connection import Connection
 from smpp.aio.link import Link
 from smpp.states import BOUND, TRANSMITTING
+from smsc.availability import OWN_TROUBLE, Availability, Circuit, ResponseTimes
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, UpstreamConfig
 from smsc.core import Core
@@ -36,6 +37,7 @@ from smsc.feed import Feed
 from smsc.limits import AdaptiveRate, count_status
 from smsc.links import make_links
 from smsc.long_messages import RECEIPT_WANTED, LongMessages
+from smsc.loops import without_hops
 from smsc.outbox import Outbox
 from smsc.sending import forget
 from smsc.unknown_outcomes import UnknownOutcomes
@@ -72,6 +74,10 @@ class Upstream:
         self._bound: set[Connection] = set()
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, TRANSMITTING, self.send, core.loop, core.readers)
+        self.available = False  # routes may choose it
+        self.reachable = False  # a link is bound, and it is not switched off
+        self.availability = Availability(config.availability, core.loop.time())
+        self._response_times = ResponseTimes()
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
         self.long_messages = LongMessages(self)
         self.unknown = UnknownOutcomes(self)
@@ -88,11 +94,16 @@ class Upstream:
         permanent = frozenset(config.errors.permanent)  # takes precedence
         self._throttle = frozenset(config.errors.throttle) - permanent
         self._temporary = frozenset(config.errors.temporary) - permanent
-        self.form = form_of(config)
+        self.hop_tag = self.core.configuration.smpp.hop_tlv if config.count_hops else None
+        self.form = form_of(without_hops(config, self.core.configuration.smpp.hop_tlv))
         self._plain_octets = self.form.plain_octets
         accounts = self.core.configuration.accounts.values()
-        self._recodes = any(account.alphabet != config.alphabet for account in accounts)
+        self._looks_closer = self.hop_tag is not None or any(
+            account.alphabet != config.alphabet for account in accounts
+        )
         self.rate.configure(config.rate_per_s)
+        self.availability.configure(config.availability, self.core.loop.time())
+        self.see_availability()
 
     # Links
 
@@ -138,6 +149,7 @@ class Upstream:
     async def stop_links(self) -> None:
         """Unbind all links at once; what is in flight is awaited for a while first."""
         self.feed.close()
+        self.see_availability()
         drain_s = self.core.configuration.smpp.drain_s
         await asyncio.gather(*(link.stop(drain_s=drain_s) for link in self.links))
         self.links = []
@@ -146,8 +158,62 @@ class Upstream:
         """Let the links do what is due."""
         for link in self.links:
             link.tick(now)
+        self._watch(now)
         self.long_messages.place(now)
         self.unknown.tick(wall_ms())
+
+    # Availability
+
+    @property
+    def failing(self) -> bool:
+        """Its answers have gone bad; it is probed now and then."""
+        return self.availability.circuit is not Circuit.CLOSED
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word or two for people."""
+        watched = self.availability
+        if self.feed.off:
+            return 'OFF'
+        if not self.reachable:
+            return 'down'
+        if self.failing or watched.busy:
+            return f'{"failing" if self.failing else "busy"}: {watched.reason}'
+        return 'available'
+
+    def see_availability(self) -> None:
+        """Know that a link has come or gone, or anything else that this depends on."""
+        self.reachable = self.feed.online
+        self.available = self.reachable and not self.failing and not self.availability.busy
+
+    def switch(self, off: bool) -> None:
+        """Give it nothing new, or everything again; its links stay, so that receipts come."""
+        feed = self.feed
+        feed.off = off
+        self.see_availability()
+        if not off and feed.connections:
+            feed.outbox.go_online()
+            feed.pump()
+
+    def handle_fetched(self) -> None:
+        """Messages have come back from disk."""
+        if self.failing:
+            self.core.failover.leave_memory(self)
+        self.feed.pump()
+
+    def _watch(self, now: float) -> None:
+        """Judge how it does its work."""
+        watched = self.availability
+        limit_s = watched.config.response_ms / 1000
+        if watched.config.watched and limit_s:
+            pending = [connection.session.window.pending for connection in self.feed.connections]
+            for slow in self._response_times.look(pending, now, limit_s):
+                watched.note_sample(slow)
+        if watched.tick(now, self.feed.outbox.depth):
+            log.warning(
+                'upstream.availability', upstream=self.name, circuit=watched.circuit.value, reason=watched.reason
+            )
+        self.see_availability()
 
     # Sending
 
@@ -168,11 +234,11 @@ class Upstream:
             pdu.tlvs
             or len(pdu.short_message) > self._plain_octets[pdu.data_coding]
             or pdu.esm_class & UDHI
-            or self._recodes
+            or self._looks_closer
         ):
             config = self.core.account(message.account).config
             alphabet = config.alphabet if config else 'gsm'
-            if not is_plain(pdu, alphabet, self.form):
+            if self.hop_tag is not None or not is_plain(pdu, alphabet, self.form):
                 return self.long_messages.send(connection, message, alphabet, now_ms)
         try:  # what `request` does, without a call for each message
             connection.session.request(pdu, message)
@@ -251,6 +317,7 @@ class Upstream:
         core.sending.kick()
         if len(refused) < len(responses):
             self._throttled_s = 0.0
+            self.availability.good += len(responses) - len(refused)
         if refused:
             self._handle_refused(connection, refused)
 
@@ -278,7 +345,14 @@ class Upstream:
     def _handle_refused(self, connection: Connection | None, refused: list[tuple[Message | Part, int]]) -> None:
         throttled: list[Message] = []
         parts: list[Part] = []
+        availability = self.availability
         for item, status in refused:
+            if status in self._throttle:
+                availability.throttled += 1
+            elif status in self._temporary or status in OWN_TROUBLE:
+                availability.failed += 1
+            else:
+                availability.good += 1
             if isinstance(item, Part):
                 if status in self._throttle:
                     parts.append(item)
@@ -288,8 +362,10 @@ class Upstream:
                 throttled.append(item)
             elif status in self._temporary:
                 self.try_elsewhere(item)
-            else:
+            elif not (status and self.core.next_routes.handle_refusal(self, item, status)):
                 self.core.count_sent(item)
+                if self.core.note_refusal is not None:
+                    self.core.note_refusal(item.pdu.destination_addr, status)
                 self.core.finish(item, _ending(status), status)
         if throttled or parts:
             self.feed.outbox.put_back(throttled)
@@ -312,7 +388,7 @@ class Upstream:
             start = upstreams.index(self.name) if self.name in upstreams else 0
             for step in range(1, len(upstreams)):
                 other = self.core.upstreams.get(upstreams[(start + step) % len(upstreams)])
-                if other is not None and other.feed.online:
+                if other is not None and other.available:
                     message.upstream = other.name
                     other.feed.outbox.put(message)
                     other.feed.pump()
@@ -329,6 +405,7 @@ class Upstream:
     # Outcomes that are unknown
 
     def handle_expired(self, connection: Connection, contexts: list[Message | Part]) -> None:
+        self.availability.failed += len(contexts)
         self.unknown.handle(connection, contexts)
 
     def handle_late(self, connection: Connection, late: list[tuple[Any, Pdu]]) -> None:
@@ -343,14 +420,17 @@ class Upstream:
                 self._bound.add(connection)
                 log.info('link.bound', upstream=self.name, peer=connection.peer_address)
             self.feed.add(connection)
+            self.see_availability()
             self.long_messages.place(self.core.loop.time())
             self.feed.pump()
         else:
             self.feed.remove(connection)
+            self.see_availability()
 
     def handle_closed(self, connection: Connection, lost: list[Message | Part]) -> None:
         self._bound.discard(connection)
         self.feed.remove(connection)
+        self.see_availability()
         self.long_messages.forget(connection)
         if lost:
             self.unknown.handle(connection, lost)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from domain.charges import GIVEN_BACK
 from domain.ids import accepted_at_ms
 from domain.message import Notice
+from domain.money import format_micros
 from pdu.receipt_text import MessageState
 from smsc.sender import Part
 from smsc.status import Snapshot
@@ -38,6 +40,7 @@ def _head(snapshot: Snapshot) -> str:
         f'node {snapshot.node}  pid {snapshot.pid}  {snapshot.state} for {_duration(snapshot.uptime_s)}  '
         f'port {snapshot.listen_port}  memory {snapshot.memory_mb:.0f} MB  store {store}\n'
         f'unfinished in memory {snapshot.in_memory}  parked receipts {snapshot.parked_receipts}'
+        + (f'\nroutes that are off: {", ".join(snapshot.routes_off)}' if snapshot.routes_off else '')
     )
 
 
@@ -61,10 +64,11 @@ def _accounts(snapshot: Snapshot) -> str:
 
 def _upstreams(snapshot: Snapshot) -> str:
     return table(
-        ('UPSTREAM', 'LINKS', 'OUT/S', 'SENT', 'QUEUE', 'AWAIT RECEIPT', 'ANSWERS', 'RECEIPTS'),
+        ('UPSTREAM', 'STATE', 'LINKS', 'OUT/S', 'SENT', 'QUEUE', 'AWAIT RECEIPT', 'ANSWERS', 'RECEIPTS'),
         [
             (
                 u.name,
+                u.state,
                 f'{sum(link.state.startswith("bound") for link in u.links)}/{len(u.links)}',
                 f'{u.submitted_per_s:.1f}',
                 u.submitted,
@@ -145,8 +149,8 @@ def parts(sent: list[Part]) -> list[str]:
     return lines
 
 
-def story(told: Story) -> str:
-    """Return the page of `smsc message`."""
+def story(told: Story, currencies: tuple[str, str] = ('', '')) -> str:
+    """Return the page of `smsc message`; `currencies` are those of the account and of the upstream."""
     lines = [
         f'message    {told.id} (hex {told.id:016x}), {told.kind.name}',
         f'account    {told.account}',
@@ -155,6 +159,7 @@ def story(told: Story) -> str:
         f'priority {told.priority}',
         f'route      {told.route or "-"}, first upstream {told.upstream}',
     ]
+    lines += _worth(told, *currencies)
     lines += [f'operator   {upstream} took it as {theirs or "(no id)"}' for upstream, theirs, _ in told.parts]
     if told.repeated:
         lines.append('repeated   it may have reached the operator more than once')
@@ -168,6 +173,38 @@ def story(told: Story) -> str:
         lines.append(f'state      {told.state.name}, error {told.error}, since {_moment(told.done_at)}')
     lines.append(f'receipt    {_NOTICES[told.notice]}')
     return '\n'.join(lines)
+
+
+def _worth(told: Story, paid_in: str, cost_in: str) -> list[str]:
+    """Return lines of what was known of a message when it was decided, and what it is worth."""
+    lines = []
+    if told.country or told.operator or told.category:
+        number = f'{told.country or "country unknown"}, {told.operator or "operator unknown"}'
+        lines.append(f'number     {number}, category {told.category or "-"}')
+    if told.decision:
+        lines.append(f'decision   {told.decision}')
+    if not (told.price or told.cost):
+        return lines
+    price, cost = told.price, told.cost
+    state = ''
+    if told.charge == GIVEN_BACK:
+        price, state = 0, ', given back'
+    elif told.charge:
+        state = ', taken from the credit'
+    segments = f'{told.segments} segment' + ('s' if told.segments > 1 else '')
+    lines.append(f'price      {_amount(told.price, paid_in)} for {segments}{state}')
+    if told.state != MessageState.ENROUTE and not told.parts:
+        cost = 0
+        lines.append('cost       none: no operator took it')
+    else:
+        lines.append(f'cost       {_amount(cost, cost_in)}{"" if told.parts else ", as decided; not sent yet"}')
+    if paid_in == cost_in or not cost:
+        lines.append(f'margin     {_amount(price - cost, paid_in)}')
+    return lines
+
+
+def _amount(micros: int, currency: str) -> str:
+    return f'{format_micros(micros)} {currency}'.rstrip()
 
 
 _NOTICES = {
@@ -192,6 +229,10 @@ def ledger(book: Ledger) -> str:
         ('  nowhere', book.nowhere),
     ]
     rows += [(f'receipts {name}', count) for name, count in sorted(book.receipts.items())]
+    for line in book.credit:
+        sign = 'is' if line.adds_up else 'IS NOT'
+        amounts = f'{format_micros(line.entered)} - {format_micros(line.charged)}'
+        rows.append((f'credit {line.account}', f'{format_micros(line.balance)} {sign} {amounts}'))
     verdict = (
         f'adds up: {book.accepted} = {final} + {book.waiting}'
         if book.adds_up

@@ -6,8 +6,10 @@ from hashlib import blake2b
 import asyncpg
 import msgspec
 
+from domain.errors import Refused
 from domain.ids import TIME_SHIFT
 from domain.message import Kind, Message
+from pdu.status import CommandStatus
 from storage import statements as sql
 from storage.connection import Connection, StoreConnection
 from storage.questions import MAX_ID, Questions
@@ -18,6 +20,7 @@ SHARED_SPAN = 60_000 << TIME_SHIFT  # of ids: the messages of one submit_multi a
 _DIGEST_OCTETS = 8
 
 InsertWaiting = Callable[[Connection, list[Waiting]], Awaitable[None]]
+PayMore = Callable[[Connection, str, int], Awaitable[bool]]
 
 
 def search_key(account: str, source_addr: bytes, destination_addr: bytes) -> int:
@@ -49,12 +52,18 @@ class QueuedRow(msgspec.Struct, frozen=True):
 class Amending:
     """The messages in PostgreSQL as their ESMEs ask for them and change them."""
 
-    def __init__(self, node: int, asking: StoreConnection, waiting: StoreConnection, insert: InsertWaiting) -> None:
-        """Questions go by `asking`; `waiting` is the connection of all that happens to table `waiting`."""
+    def __init__(
+        self, node: int, asking: StoreConnection, waiting: StoreConnection, insert: InsertWaiting, pay_more: PayMore
+    ) -> None:
+        """Questions go by `asking`; `waiting` is the connection of all that happens to table `waiting`.
+
+        `pay_more` takes from an account's credit what a message is worth more than before; False if it cannot.
+        """
         self._node = node
         self._questions = Questions(asking)
         self._waiting = waiting
         self._insert = insert
+        self._pay_more = pay_more
 
     async def find(self, message_id: int, account: str) -> list[Message]:
         """Return an account's MT messages that go by an id, oldest first: several where submit_multi gave it.
@@ -88,19 +97,38 @@ class Amending:
     async def replace(self, changes: Sequence[tuple[Message, Waiting | None]]) -> frozenset[int]:
         """Commit that queued messages are now these, and where each waits if that is new: all of it or nothing.
 
-        `octets` of their PDUs go into the store. Returns the ids of those that changed; the others are final.
+        `octets` of their PDUs go into the store. Returns the ids of those that changed; the others are final. Raises
+        Refused when an account's credit does not pay for what its messages have grown by.
         """
 
-        async def update(connection: Connection, doubtful: bool) -> frozenset[int]:
-            async with connection.transaction():
-                return frozenset(
-                    [message.id for message, waiting in changes if await self._replace(connection, message, waiting)]
-                )
+        async def update(connection: Connection, doubtful: bool) -> frozenset[int] | None:
+            try:
+                async with connection.transaction():
+                    rows = [await self._replace(connection, message, place) for message, place in changes]
+                    await self._pay(connection, [row for row in rows if row is not None])
+                    return frozenset([row['id'] for row in rows if row is not None])
+            except _CreditExhausted:
+                return None
 
-        return await self._waiting.run(update)
+        changed = await self._waiting.run(update)
+        if changed is None:
+            raise Refused(CommandStatus.ESME_RREPLACEFAIL, 'no credit for more segments')
+        return changed
 
-    async def _replace(self, connection: Connection, message: Message, waiting: Waiting | None) -> bool:
-        status = await connection.execute(
+    async def _pay(self, connection: Connection, rows: list[asyncpg.Record]) -> None:
+        """Let accounts pay for what messages have grown by; last, as whoever holds a credit waits for no message."""
+        amounts: dict[str, int] = {}
+        for row in rows:
+            if row['more'] and row['charge'] > 0:
+                amounts[row['account']] = amounts.get(row['account'], 0) + row['more']
+        for account, more in sorted(amounts.items()):
+            if more and not await self._pay_more(connection, account, more):
+                raise _CreditExhausted
+
+    async def _replace(
+        self, connection: Connection, message: Message, waiting: Waiting | None
+    ) -> asyncpg.Record | None:
+        row = await connection.fetchrow(
             sql.REPLACE_MESSAGE,
             message.id,
             message.pdu.octets,
@@ -111,8 +139,9 @@ class Amending:
             message.segments,
             message.reference,
         )
-        if status == 'UPDATE 0':
-            return False
+        if row is None:
+            return None
+        message.charge, message.price, message.cost = row['charge'], row['price'], row['cost']
         if waiting is not None:
             await connection.execute(sql.DELETE_WAITING, [message.id], '')
             await self._insert(connection, [waiting])
@@ -120,7 +149,11 @@ class Amending:
             await connection.execute(
                 'update waiting set expires_at = $2 where message_id = $1', message.id, message.expires_at
             )
-        return True
+        return row
+
+
+class _CreditExhausted(Exception):
+    """The transaction is to be rolled back."""
 
 
 def _queued_row(row: asyncpg.Record) -> QueuedRow:

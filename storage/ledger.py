@@ -12,8 +12,22 @@ from storage.statements import statement
 ON_DISK, WITH_OPERATOR, IN_MEMORY, NOWHERE = 1, 2, 3, 4
 
 
+class CreditLine(msgspec.Struct, frozen=True):
+    """An account's credit, in micro-units: what was `entered` by hand, what was `charged` and not given back."""
+
+    account: str
+    balance: int
+    entered: int
+    charged: int
+
+    @property
+    def adds_up(self) -> bool:
+        """balance = entered - charged."""
+        return self.balance == self.entered - self.charged
+
+
 class Ledger(msgspec.Struct, frozen=True):
-    """How many messages were accepted, what became of them, and where the others are."""
+    """How many messages were accepted, what became of them, where the others are, and what accounts paid for them."""
 
     accepted: int
     final: dict[str, int]
@@ -23,10 +37,13 @@ class Ledger(msgspec.Struct, frozen=True):
     in_memory: int
     nowhere: int
     receipts: dict[str, int]
+    credit: list[CreditLine] = []
 
     @property
     def adds_up(self) -> bool:
-        """accepted = final + waiting, and every waiting message is somewhere."""
+        """accepted = final + waiting, every waiting message is somewhere, and every credit adds up."""
+        if not all(line.adds_up for line in self.credit):
+            return False
         places = self.on_disk + self.with_operator + self.in_memory
         return self.accepted == sum(self.final.values()) + self.waiting and self.waiting == places and not self.nowhere
 
@@ -51,6 +68,14 @@ class Story(msgspec.Struct, frozen=True):
     waits_in: str | None
     waits_until: int | None
     parts: list[tuple[str, str, int]]
+    segments: int = 1
+    country: str = ''
+    operator: str = ''
+    category: str = ''
+    price: int = 0
+    cost: int = 0
+    charge: int = 0
+    decision: str = ''
 
 
 async def read_ledger(connect_arguments: dict[str, Any]) -> Ledger:
@@ -62,6 +87,7 @@ async def read_ledger(connect_arguments: dict[str, Any]) -> Ledger:
                 'select (select count(*) from message) + (select coalesce(sum(messages), 0) from dropped)'
             )
             rows = await connection.fetch(statement('ledger'))
+            credit = [CreditLine(*row) for row in await connection.fetch(statement('credit_proof'))]
     finally:
         await connection.close()
     final: dict[str, int] = {}
@@ -89,6 +115,7 @@ async def read_ledger(connect_arguments: dict[str, Any]) -> Ledger:
         in_memory=places[IN_MEMORY],
         nowhere=places[NOWHERE],
         receipts=receipts,
+        credit=credit,
     )
 
 

@@ -18,6 +18,11 @@ insert into dropped (kind, state, notice, messages)
 select kind, state, notice, count(*) from {name} group by 1, 2, 3
 on conflict (kind, state, notice) do update set messages = dropped.messages + excluded.messages
 """
+_SPENT = """
+insert into credit_spent (account, amount)
+select account, sum(price) from {name} where charge > 0 group by 1
+on conflict (account) do update set amount = credit_spent.amount + excluded.amount
+"""
 
 
 def day_start_ms(at_ms: int) -> int:
@@ -92,6 +97,7 @@ async def _drop_if_settled(connection: Connection, start_ms: int) -> bool:
         if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
             return False
         await connection.execute(_TALLY.format(name=name))
+        await connection.execute(_SPENT.format(name=name))
         await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
         names = ', '.join(_name(table, start_ms) for table in _FILLFACTOR)
         await connection.execute(f'drop table if exists {names}')

@@ -26,6 +26,7 @@ class ReceiptRecords:
             for row in rows:
                 message = message_of(row)
                 message.upstream, message.upstream_message_id = keys[row['place']]
+                message.segment_stored = True
                 found[row['place']] = Located(message, row['part'], row['parts'])
             return found
 

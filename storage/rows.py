@@ -28,6 +28,9 @@ MESSAGE_COLUMNS = (
 RARE_COLUMNS = ('segments', 'reference', 'shown_id')
 """What it writes besides when a message of the batch needs it, in the order of `rare_values`."""
 
+DECIDED_COLUMNS = ('price', 'cost', 'charge', 'country', 'operator', 'category', 'decision')
+"""The same, in the order of `decided_values`."""
+
 
 class Outcome(msgspec.Struct, gc=False):
     """What a message ends with: `state` is a message_state, `error` the code behind it.
@@ -42,6 +45,7 @@ class Outcome(msgspec.Struct, gc=False):
     done_at: int = 0
     source: Any = None  # (connection, deliver_sm_resp) when an operator's receipt brought it and waits for the commit
     parked: tuple[str, str] | None = None  # as what the receipt was parked that brought it, to be forgotten then
+    disowned: bool = False  # its ESME was told that it was not accepted: it does not pay for it
 
 
 class PartOutcome(msgspec.Struct, gc=False):
@@ -143,6 +147,31 @@ def rare_values(message: Message) -> tuple[int, int, int]:
     return message.segments, message.reference, message.shown_id
 
 
+def decided_values(message: Message) -> tuple[int, int, int, str, str, str, str]:
+    """Return the values of DECIDED_COLUMNS."""
+    return (
+        message.price,
+        message.cost,
+        message.charge,
+        message.country,
+        message.operator,
+        message.category,
+        message.decision,
+    )
+
+
+def rows_of(messages: list[Message]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return new messages as rows of table `message`, and the columns that at least one of them needs."""
+    rows, columns = [message_row(message) for message in messages], list(MESSAGE_COLUMNS)
+    if any(message.reference or message.segments > 1 or message.shown_id for message in messages):
+        rows = [row + rare_values(message) for row, message in zip(rows, messages, strict=True)]
+        columns += RARE_COLUMNS
+    if any(m.country or m.price or m.category or m.operator or m.decision or m.cost for m in messages):
+        rows = [row + decided_values(message) for row, message in zip(rows, messages, strict=True)]
+        columns += DECIDED_COLUMNS
+    return rows, columns
+
+
 def segment_row(item: Message | Part) -> tuple[str, str, int, int, int]:
     """Return what an operator has taken as the values of a row of table `segment`."""
     number, total = (item.number, item.total) if isinstance(item, Part) else (1, 1)
@@ -172,6 +201,13 @@ def message_of(row: asyncpg.Record) -> Message:
         segments=row['segments'],
         reference=row['reference'],
         shown_id=row['shown_id'],
+        country=row['country'],
+        operator=row['operator'],
+        category=row['category'],
+        price=row['price'],
+        cost=row['cost'],
+        charge=row['charge'],
+        next_upstream=row.get('next_upstream', ''),
     )
 
 

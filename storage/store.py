@@ -5,6 +5,7 @@ looking first at what its lost commit may have left (architecture.md section 4),
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -15,12 +16,16 @@ from storage import partitions
 from storage import statements as sql
 from storage.amendments import Amending, search_of
 from storage.connection import Connection, Health, StoreConnection
+from storage.credit import Credit
+from storage.endings import Endings
+from storage.judged import JudgedRecords
 from storage.migrations import migrate
+from storage.next_routes import Expected, NextRoutes
 from storage.parts import Parts
 from storage.receipts import ReceiptRecords
+from storage.recent import RecentMessages
 from storage.rows import (
     MESSAGE_COLUMNS,
-    RARE_COLUMNS,
     Depth,
     Expired,
     Fetched,
@@ -28,10 +33,12 @@ from storage.rows import (
     Waiting,
     message_of,
     message_row,
-    rare_values,
+    rows_of,
     segment_row,
     waiting_message_of,
 )
+from storage.stop_lists import StopListRecords
+from storage.switches import Switches
 
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 LEFTOVERS_POLL_S = 0.05
@@ -41,7 +48,7 @@ _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part', 'pa
 
 _STAGES = (
     *('accept', 'accept MO', 'sent', 'parts', 'query', 'repeat', 'finish'),
-    *('close', 'find', 'unpark', 'wait', 'upkeep', 'join'),
+    *('close', 'find', 'unpark', 'wait', 'upkeep', 'join', 'credit', 'judge'),
 )
 
 
@@ -52,7 +59,6 @@ class Store:
         """`connect_arguments` are asyncpg.connect's: a `dsn`, or `host`, `user`, `database`."""
         self.health = Health()
         self.node = node
-        self._last_done_at = 0
         self._connections = {
             name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health) for name in _STAGES
         }
@@ -60,10 +66,22 @@ class Store:
             f'sweep of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
         )
 
+        self._connections['stop lists'] = StoreConnection(
+            f'stop lists of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
+        )
+        self.stop_lists = StopListRecords(self._connections['stop lists'])
         self.parts = Parts(self._connections['parts'])
         self.receipts = ReceiptRecords(*(self._connections[name] for name in ('find', 'unpark', 'sweep')))
+        self.recent = RecentMessages(self._connections['sweep'])
         connections = self._connections
-        self.amending = Amending(node, connections['query'], connections['wait'], self._insert_waiting)
+        self.switches = Switches(connections['upkeep'])
+        self.next_routes = NextRoutes(node, connections['wait'], connections['upkeep'], self._insert_waiting)
+        self.credit = Credit(connections['credit'])
+        self.judged = JudgedRecords(connections['judge'], self.credit)
+        self._endings = Endings(self.credit)
+        self.amending = Amending(
+            node, connections['query'], connections['wait'], self._insert_waiting, self.credit.pay_more
+        )
 
     async def open(self, now_ms: int) -> None:
         """Bring the schema up to date and make the partitions of the next days.
@@ -90,38 +108,55 @@ class Store:
 
     # The way of a message
 
-    async def accept(self, messages: list[Message], give_up_s: float | None = None) -> None:
-        """Commit new messages.
+    async def accept(self, messages: list[Message], give_up_s: float | None = None) -> frozenset[int]:
+        """Commit new messages, and what they cost the credit of their accounts (w.C7): all of it or nothing.
 
-        Raises StoreUnavailable after `give_up_s` seconds: then it is unknown which are stored. Without `give_up_s` (the
-        MO messages, on a connection of their own) it takes as long as it takes.
+        Returns the ids of those that their account's credit does not pay for, which are not stored. Raises
+        StoreUnavailable after `give_up_s` seconds: then it is unknown which are stored. Without `give_up_s` (the MO
+        messages, on a connection of their own) it takes as long as it takes.
         """
+        charged = self.credit.charge(messages) if self.credit.terms else []
 
-        async def insert(connection: Connection, doubtful: bool) -> None:
+        async def insert(connection: Connection, doubtful: bool) -> frozenset[int]:
             if not doubtful:
-                await self._copy_messages(connection, messages)
-                return
+                return await self._insert(connection, messages, charged)
             try:
-                await self._copy_missing(connection, messages)
+                return await self._insert_missing(connection, messages, charged)
             except asyncpg.UniqueViolationError:  # the commit in doubt was still under way; now it is through
-                await self._copy_missing(connection, messages)
+                return await self._insert_missing(connection, messages, charged)
 
-        await self._connections['accept' if give_up_s else 'accept MO'].run(insert, give_up_s)
+        return await self._connections['accept' if give_up_s else 'accept MO'].run(insert, give_up_s)
 
-    async def _copy_missing(self, connection: Connection, messages: list[Message]) -> None:
+    async def _insert_missing(
+        self, connection: Connection, messages: list[Message], charged: list[Message]
+    ) -> frozenset[int]:
+        """Insert a batch whose commit is in doubt: where any of it is there, those not paid for are what is missing."""
         there = await self._present(connection, [message.id for message in messages])
-        await self._copy_messages(connection, [message for message in messages if message.id not in there])
+        unpaid = frozenset(message.id for message in charged if message.id not in there) if there else frozenset()
+        missing = [message for message in messages if message.id not in there and message.id not in unpaid]
+        return unpaid | await self._insert(connection, missing, [] if there else charged)
 
-    async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
-        rows, columns = [message_row(message) for message in messages], list(MESSAGE_COLUMNS)
-        if any(message.reference or message.segments > 1 or message.shown_id for message in messages):
-            rows = [row + rare_values(message) for row, message in zip(rows, messages, strict=True)]
-            columns += RARE_COLUMNS
+    async def _insert(self, connection: Connection, messages: list[Message], charged: list[Message]) -> frozenset[int]:
         try:
-            await connection.copy_records_to_table('message', records=rows, columns=columns)
+            return await self._pay_and_copy(connection, messages, charged)
         except asyncpg.CheckViolationError:  # no partition for these days: the clock ran ahead of the upkeep
             await self._ensure_partitions(connection, messages)
-            await connection.copy_records_to_table('message', records=rows, columns=columns)
+            return await self._pay_and_copy(connection, messages, charged)
+
+    async def _pay_and_copy(
+        self, connection: Connection, messages: list[Message], charged: list[Message]
+    ) -> frozenset[int]:
+        if not charged:
+            await self._copy_messages(connection, messages)
+            return frozenset()
+        async with connection.transaction():
+            unpaid = await self.credit.reserve(connection, charged)
+            await self._copy_messages(connection, [message for message in messages if message.id not in unpaid])
+        return unpaid
+
+    async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:
+        rows, columns = rows_of(messages)
+        await connection.copy_records_to_table('message', records=rows, columns=columns)
 
     async def _ensure_partitions(self, connection: Connection, messages: list[Message]) -> None:
         for day_ms in {partitions.day_start_ms(accepted_at_ms(message.id)) for message in messages}:
@@ -133,10 +168,17 @@ class Store:
         )
         return {row['id'] for row in rows}
 
-    async def record_sent(self, items: list[Message | Part], finished: list[Outcome]) -> None:
+    async def record_sent(
+        self,
+        items: list[Message | Part],
+        finished: list[Outcome],
+        costs: Sequence[Message] = (),
+        expected: Sequence[Expected] = (),
+    ) -> None:
         """Commit what operators have taken: a segment an item, and the end of those that expect no receipt.
 
-        A message leaves the disk with the segment that completes it.
+        A message leaves the disk with the segment that completes it. `costs` are those whose cost is another one now,
+        `expected` receipts that another upstream gets the message for when they do not come.
         """
         columns: tuple[str, ...]
         segments: list[tuple[Any, ...]]
@@ -148,7 +190,7 @@ class Store:
         waited = [item.id for item in items if item.stored_wait]
 
         async def insert(connection: Connection, doubtful: bool) -> None:
-            if not (doubtful or waited or finished):
+            if not (doubtful or waited or finished or costs or expected):
                 try:
                     await connection.copy_records_to_table('segment', records=segments, columns=columns)
                 except asyncpg.UniqueViolationError:
@@ -160,10 +202,19 @@ class Store:
                 await connection.execute(sql.INSERT_SEGMENTS, *rows)
                 if waited:
                     await connection.execute(sql.DELETE_WAITING, waited, OF_UPSTREAMS)
+                if costs:
+                    await self._record_costs(connection, costs)
+                if expected:
+                    await self.next_routes.expect(connection, expected)
                 if finished:
-                    await self._finish(connection, doubtful, finished)
+                    await self._endings.write(connection, doubtful, finished)
 
         await self._connections['sent'].run(insert)
+
+    async def _record_costs(self, connection: Connection, messages: Sequence[Message]) -> None:
+        ids = [message.id for message in messages]
+        costs = [message.cost for message in messages]
+        await connection.execute(sql.RECORD_COSTS, min(ids), max(ids), ids, costs)
 
     async def finish(self, outcomes: list[Outcome]) -> set[int]:
         """Commit final states of messages above the low-water mark; return the ids that were not final before."""
@@ -178,68 +229,15 @@ class Store:
     ) -> set[int]:
         waited = [outcome.message.id for outcome in outcomes if outcome.message.stored_wait]
         if not (waited or waiting):
-            return await self._finish(connection, doubtful, outcomes)
+            return await self._endings.write(connection, doubtful, outcomes)
         async with connection.transaction():
-            changed = await self._finish(connection, doubtful, outcomes)
+            changed = await self._endings.write(connection, doubtful, outcomes)
             new = {entry.message.id: entry for entry in waiting if entry.message.id in changed}
             if doubtful:
                 waited += new  # as the commit in doubt may have put them there
             await connection.execute(sql.DELETE_WAITING, waited, '')
             await self._insert_waiting(connection, list(new.values()))
         return changed
-
-    async def _finish(self, connection: Connection, doubtful: bool, outcomes: list[Outcome]) -> set[int]:
-        """Write the outcomes, one statement for each different one; return the ids that were not final before.
-
-        The first outcome of a message counts. All of a batch share the time it was given, which also tells, when the
-        commit before was in doubt, what that commit has done.
-        """
-        self._tell_apart(outcomes, doubtful)
-        groups: dict[tuple[int, int, int], list[int]] = {}
-        ids: set[int] = set()
-        for outcome in outcomes:
-            message_id = outcome.message.id
-            if message_id not in ids:
-                ids.add(message_id)
-                groups.setdefault((outcome.state, outcome.notice, outcome.error), []).append(message_id)
-        low, high, done_at = min(ids), max(ids), outcomes[0].done_at
-        if len(groups) == 1 or connection.is_in_transaction():
-            changed = [
-                await self._finish_alike(connection, of, low, high, ends, done_at) for ends, of in groups.items()
-            ]
-        else:
-            async with connection.transaction():
-                changed = [
-                    await self._finish_alike(connection, of, low, high, ends, done_at) for ends, of in groups.items()
-                ]
-        if sum(changed) == len(ids):
-            return ids
-        rows = await connection.fetch(
-            'select id from message where id = any($1::bigint[]) and id between $2 and $3 and done_at = $4',
-            list(ids),
-            low,
-            high,
-            done_at,
-        )
-        return {row[0] for row in rows}
-
-    def _tell_apart(self, outcomes: list[Outcome], doubtful: bool) -> None:
-        """See to it that no two batches have the same time, however short they are and whatever the clock does."""
-        if doubtful:
-            return
-        done_at = outcomes[0].done_at
-        if done_at <= self._last_done_at:
-            done_at = self._last_done_at + 1
-            for outcome in outcomes:
-                outcome.done_at = done_at
-        self._last_done_at = done_at
-
-    async def _finish_alike(
-        self, connection: Connection, ids: list[int], low: int, high: int, ending: tuple[int, int, int], done_at: int
-    ) -> int:
-        """Write one kind of outcome; return how many messages changed."""
-        status = await connection.execute(sql.FINISH, ids, low, high, *ending, done_at)
-        return int(status.rpartition(' ')[2])
 
     async def close_messages(self, notices: list[Message], ended: list[Outcome]) -> None:
         """Commit that receipts are done with, as each message's `notice` says, and that MO messages have ended."""
@@ -256,7 +254,7 @@ class Store:
             async with connection.transaction():
                 await self._close_notices(connection, by_notice)
                 if ended:
-                    await self._finish(connection, doubtful, ended)
+                    await self._endings.write(connection, doubtful, ended)
                 await connection.execute(sql.DELETE_WAITING, waited, OF_ACCOUNTS)
 
         await self._connections['close'].run(update)
@@ -280,7 +278,7 @@ class Store:
             there = await self._present(connection, [message.id for message in joined]) if doubtful and joined else ()
             rows = [message_row(message) for message in joined if message.id not in there]
             await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
-            await self._finish(connection, doubtful, parts)
+            await self._endings.write(connection, doubtful, parts)
 
     async def _close_notices(self, connection: Connection, by_notice: dict[int, list[int]]) -> None:
         for notice, ids in by_notice.items():

@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self.writable = True
         self.peer_address = ''
+        self.peer_name: Any = None  # the addresses of both ends, as the socket tells them
+        self.own_name: Any = None
         self.closed = loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._reading_paused_by: set[str] = set()
@@ -81,7 +83,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
         transport.set_write_buffer_limits(high=WRITE_LIMIT_OCTETS)
-        address = transport.get_extra_info('peername')
+        address = self.peer_name = transport.get_extra_info('peername')
+        self.own_name = transport.get_extra_info('sockname')
         self.peer_address = address[0] if address else ''
         try:
             self.owner.handle_opened(self)

@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from domain.errors import StoreUnavailable
+from routing.plan import PlanError
 from smsc import config as configurations
 from smsc.config.schema import Configuration
 from smsc.control import ControlError
@@ -25,6 +26,7 @@ EXPECTED = (
     ServerError,
     StoreUnavailable,
     MigrationError,
+    PlanError,
     embedded.EmbeddedPostgresError,
 )
 DEFAULT_CONFIG = Path(__file__).parent.parent.parent / 'conf' / 'smsc.yaml'

@@ -11,9 +11,10 @@ from typing import TypeVar
 import msgspec
 
 from smsc.config.changes import diff, keep_fixed
-from smsc.config.checks import Checker, status_value
+from smsc.config.checks import Checker
 from smsc.config.convert import Converter, configuration
 from smsc.config.document import Reader
+from smsc.config.kinds import status_value
 from smsc.config.problems import ConfigurationError, Problem
 from smsc.config.schema import AccountConfig, Configuration, UpstreamConfig
 from smsc.tls import TLS_FILES
@@ -47,6 +48,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
         accounts={name: _account(account) for name, account in made.accounts.items()},
         upstreams={name: _upstream(upstream) for name, upstream in made.upstreams.items()},
         not_in_effect=tuple(checker.notices),
+        warnings=tuple(sorted(checker.warnings, key=lambda problem: (problem.file, problem.line))),
     )
 
 
@@ -56,7 +58,20 @@ def _with_paths(made: Configuration, folder: Path) -> Configuration:
     if smpp.tls is not None:
         smpp = msgspec.structs.replace(smpp, tls=_from(folder, smpp.tls, ('certificate', 'key', 'client_ca')))
     upstreams = {name: _from(folder, upstream, TLS_FILES) for name, upstream in upstreams.items()}
-    return msgspec.structs.replace(made, data=folder / made.data, smpp=smpp, upstreams=upstreams)
+    numbers = _from(folder, made.numbers, ('operators', 'zones'))
+    senders = _from(folder, made.senders, ('file',))
+    prices = {name: _from(folder, prices, ('file',)) for name, prices in made.prices.items()}
+    templates = {name: _from(folder, templates, ('file',)) for name, templates in made.templates.items()}
+    return msgspec.structs.replace(
+        made,
+        data=folder / made.data,
+        smpp=smpp,
+        upstreams=upstreams,
+        numbers=numbers,
+        senders=senders,
+        prices=prices,
+        templates=templates,
+    )
 
 
 def _from(folder: Path, part: P, keys: tuple[str, ...]) -> P:

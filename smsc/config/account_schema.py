@@ -2,11 +2,15 @@
 
 from typing import Annotated, Literal
 
+from msgspec import Meta
+
+from smsc.config.content_schema import FraudMode
 from smsc.config.kinds import (
     AlphabetName,
     Hours,
     Network,
     Octet,
+    OneOrMore,
     Part,
     Password,
     PositiveSeconds,
@@ -16,6 +20,9 @@ from smsc.config.kinds import (
     Window,
     described,
 )
+from smsc.config.numbers_schema import AccountNumbersConfig
+from smsc.config.policy_schema import DailyLimitConfig, DuplicatesConfig, SenderKind, SenderText
+from smsc.config.prices_schema import GivenBackState
 
 
 class ReceiptsConfig(Part, frozen=True):
@@ -66,10 +73,29 @@ class AccountConfig(Part, frozen=True):
     rate_per_s: Annotated[Rate, described('messages a second, of all its sessions; 0 = any')] = 0
     waiting: Annotated[int, described('messages it may have waiting for an operator', ge=1)] = 1_000_000
     allow_from: Annotated[tuple[Network, ...], described('addresses it may connect from; none = any')] = ()
-    senders: Annotated[tuple[str, ...], described('source addresses it may use', later='any sender is taken')] = ()
-    category: Annotated[str | None, described('traffic category of its messages', later='no route can ask for it')] = (
-        None
-    )
+    numbers: Annotated[
+        AccountNumbersConfig | None, described('how it writes numbers, where that differs from `numbers`')
+    ] = None
+    senders: Annotated[
+        tuple[str, ...],
+        described('senders it may use: words, prefixes such as `7495*`, `~` and an expression; none = any'),
+    ] = ()
+    sender_kinds: Annotated[tuple[SenderKind, ...], described('kinds of senders it may use; none = any')] = ()
+    default_sender: Annotated[SenderText | None, described('sender of its messages that have none')] = None
+    stop_lists: Annotated[
+        tuple[str, ...], described('stop-lists that hold for it, beside `global` and the automatic one')
+    ] = ()
+    ignores_stop_lists: Annotated[
+        tuple[str, ...], described('stop-lists for all accounts that do not hold for it')
+    ] = ()
+    category: Annotated[
+        Annotated[str, Meta(max_length=40)] | None,
+        described('traffic category of its messages; a template can give them another'),
+    ] = None
+    templates: Annotated[
+        OneOrMore | None, described('lists of text templates for its messages, tried in this order; none = no list')
+    ] = None
+    fraud: Annotated[FraudMode | None, described('the fraud filter for its messages; none = `fraud.mode`')] = None
     priority: Annotated[Priority, described('priority of messages that ask for none')] = 0
     alphabet: Annotated[AlphabetName, described('what data_coding 0 means in what it submits')] = 'gsm'
     mo_alphabet: Annotated[AlphabetName | None, described('the same in what it gets; none = as in `alphabet`')] = None
@@ -96,6 +122,30 @@ class AccountConfig(Part, frozen=True):
     max_parts: Annotated[int, described('segments that a message may have', ge=1, le=255)] = 255
     reassemble: Annotated[bool, described('whether the parts of long MO messages come to it as one')] = False
     reassemble_s: Annotated[PositiveSeconds, described('how long they wait for the missing ones')] = 60
+    parts_wait_s: Annotated[
+        PositiveSeconds,
+        described('how long parts that it made of a message wait for the others where the text decides', wire='G2'),
+    ] = 10
+    duplicates: Annotated[
+        DuplicatesConfig | None, described('messages that say the same again; none = all are sent', wire='C33')
+    ] = None
+    daily_limit: Annotated[
+        DailyLimitConfig | None, described('messages that a subscriber may get in a day; none = any')
+    ] = None
+    prices: Annotated[str | None, described('price list of what it pays a segment; none = nothing')] = None
+    credit: Annotated[
+        Literal['none', 'prepaid', 'postpaid'],
+        described('`prepaid` is refused what its credit does not pay for, `postpaid` may owe', wire='C7'),
+    ] = 'none'
+    credit_status: Annotated[Status, described('answer when the credit is used up', wire='C7')] = 'ESME_RTHROTTLED'
+    charge: Annotated[
+        Literal['accepted', 'delivered'],
+        described('what is paid for: messages accepted and not `given_back`, or none but delivered ones', wire='C8'),
+    ] = 'accepted'
+    given_back: Annotated[
+        tuple[GivenBackState, ...],
+        described('ends that give the price back, if no operator has taken any of the message', wire='C8'),
+    ] = ('REJECTED', 'EXPIRED', 'DELETED')
     validity_h: Annotated[Hours, described('lifetime of messages that ask for none, in hours')] = 48
     receipts: Annotated[ReceiptsConfig, described('its receipts')] = ReceiptsConfig()
     windows: Annotated[

@@ -14,7 +14,7 @@ def diff(old: Configuration, new: Configuration) -> list[str]:
     lines: list[str] = []
     for name in Configuration.__struct_fields__:
         before, after = getattr(old, name), getattr(new, name)
-        if name == 'not_in_effect' or before == after:
+        if name in ('not_in_effect', 'warnings') or before == after:
             continue
         if isinstance(before, dict):
             lines += _named(name, before, after)
@@ -66,8 +66,22 @@ def _struct(key: str, before: Any, after: Any) -> list[str]:
         return [f'{key}: {_shown(key, before)} -> {_shown(key, after)}'] if before != after else []
     lines: list[str] = []
     for name in before.__struct_fields__:
-        lines += _struct(f'{key}.{name}', getattr(before, name), getattr(after, name))
+        path, old, new = f'{key}.{name}', getattr(before, name), getattr(after, name)
+        lines += _list(path, old, new) if _holds_structs(old or new) else _struct(path, old, new)
     return lines
+
+
+def _holds_structs(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], msgspec.Struct)
+
+
+def _list(key: str, before: tuple[Any, ...], after: tuple[Any, ...]) -> list[str]:
+    """Tell what changed of a list in a mapping, by names where each of its mappings has one."""
+    if before == after:
+        return []
+    if all(getattr(one, 'name', '') for one in (*before, *after)):
+        return _routes(key, before, after)
+    return [f'{key}: changed ({len(before)} -> {len(after)})']
 
 
 def _shown(key: str, value: Any) -> str:

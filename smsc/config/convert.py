@@ -4,6 +4,7 @@ import difflib
 import functools
 import operator
 import types
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -13,6 +14,7 @@ from msgspec.structs import FieldInfo
 
 from smsc.config.document import Place, Value, read_word
 from smsc.config.problems import Problem
+from smsc.config.routes_schema import Ranges
 from smsc.config.schema import SECRETS, Configuration, Listen, Network, Status
 
 MAX_PORT = 65_535
@@ -186,6 +188,8 @@ def _read(plain: Any, hint: Any) -> Any:
         return None
     if bare is Listen:
         return _listen(plain)
+    if isinstance(plain, bool) and get_origin(bare) is Literal and {'on', 'off'} <= set(get_args(bare)):
+        plain = 'on' if plain else 'off'  # YAML takes these words for true and false
     if bare is Path:
         if not isinstance(plain, str) or not plain:
             raise ValueError('expected a path')
@@ -213,6 +217,7 @@ def _listen(plain: Any) -> Listen:
 _WORDS = {
     '`int`': 'a whole number',
     '`float`': 'a number',
+    '`decimal`': 'a number',
     '`str`': 'text',
     '`bool`': 'true or false',
     '`array`': 'a list',
@@ -221,6 +226,7 @@ _WORDS = {
     '`str | array | null`': 'text or a list of texts',
     '`int | str`': 'a number or a name',
     '`int | str | null`': 'a number or a name',
+    '`int | str | array | null`': 'a number, a range or a list of these',
     '`array | null`': 'a list',
     '`object | null`': 'keys and values',
     '`str | null`': 'text',
@@ -250,6 +256,7 @@ _REMEDIES: tuple[tuple[type, str], ...] = (
     (bool, 'write true or false'),
     (int, 'write a whole number'),
     (float, 'write a number'),
+    (Decimal, 'write a number such as 1.25'),
     (str, 'write text, in quotes if it looks like a number'),
     (Listen, 'write address:port such as 127.0.0.1:2775'),
     (Path, 'write a path'),
@@ -264,11 +271,14 @@ def _remedy(hint: Any) -> str:
     if members[:1] == (Network,):
         return 'write a list such as [10.0.0.0/8, 192.0.2.7]'
     if get_origin(bare) is dict:
-        return 'write names and numbers such as {one: 70, other: 30}'
+        lists = get_origin(members[1]) is list
+        return f'write names and {"lists such as {one: [a, b]}" if lists else "numbers such as {one: 70, other: 30}"}'
     if get_origin(bare) in (tuple, list):
         return f'write a list{_choice(members[0])}, in quotes what looks like a number'
     if members == (str, list[str]):
         return 'write text or a list such as [a, b], in quotes what looks like a number'
+    if bare == Ranges:
+        return 'write a number, a range such as 2-5 or ">1", or a list of these'
     if bare == Status:
         return 'write a name such as ESME_RINVDSTADR, or a number'
     remedy = next(remedy for kind, remedy in _REMEDIES if bare is kind)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from pdu.status import CommandStatus
+
 Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -20,9 +22,11 @@ Octet = Annotated[int, Meta(ge=0, le=255)]
 TagNumber = Annotated[int, Meta(ge=0, le=65_535)]
 Status = int | str
 OneOrMore = str | list[str]
+RedisUrl = Annotated[str, Meta(pattern='^(rediss?|unix)://')]
 AlphabetName = Literal['gsm', 'latin1', 'ascii', 'utf8']
 
-SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis'})  # keys whose values are not shown
+# Keys whose values are not shown.
+SECRETS = frozenset({'password', 'password_hash', 'postgres', 'clickhouse', 'redis', 'headers'})
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,3 +51,8 @@ def described(meaning: str, *, later: str = '', wire: str = '', **bounds: Any) -
     """
     extra = {name: text for name, text in (('later', later), ('wire', wire)) if text}
     return Meta(description=meaning, extra=extra or None, **bounds)
+
+
+def status_value(status: Status) -> int:
+    """Return the number of a command_status that is written as a name or a number."""
+    return int(CommandStatus[status]) if isinstance(status, str) else status

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -10,6 +11,7 @@ import msgspec
 
 from smsc.config.convert import bare_of, keys_of, later_of, meaning_of, struct_inside
 from smsc.config.document import MAX_DEPTH, MAX_FILE_OCTETS, MAX_FILES
+from smsc.config.routes_schema import Ranges
 from smsc.config.schema import Configuration, Listen, OneOrMore, Status
 
 _HEAD = f"""# Configuration
@@ -38,9 +40,10 @@ bind afterwards.
 ## How a route is chosen
 
 `routes` are looked at top to bottom and the first that matches decides. It matches when all its conditions do; of a
-list one must. A route has exactly one action: `failover`, `split`, `cheapest`, `reject`, or `routes` of its own,
-for which its conditions hold too; when none of these matches, the search goes on below the block. Its `priority`
-holds for the routes in it that have none. Without a match a message is refused as `no_route` of its account says.
+list one must; where all conditions of its `unless` hold too, it does not. A route has exactly one action: `failover`,
+`split`, `cheapest`, `reject`, `drop`, or `routes` of its own, for which its conditions hold too; when none of these
+matches, the search goes on below the block. Its `priority` and `on_failure` hold for the routes in it that have none.
+Without a match a message is refused as `no_route` of its account says.
 
 | a condition | matches |
 |---|---|
@@ -51,8 +54,9 @@ holds for the routes in it that have none. Without a match a message is refused 
 To `\\b` and `\\w` the letters of every alphabet are letters, other than in RE2 itself.
 
 Numbers are compared without a leading `+` or `00`. A word that YAML takes for a number needs quotes:
-`destination: 7*` does not, `destination: "79161234567"` does. Thousands of routes by account or destination cost no
-more than a few; those by sender or text are compared one by one, and a text is decoded only when a route asks for it.
+`destination: 7*` does not, `destination: "79161234567"` does, as does Norway: `country: "NO"`. Thousands of routes by
+account, destination, operator, country or whole sender cost no more than a few; those by other conditions are compared
+one by one, and a text is decoded only when a route asks for it.
 
 `failover: [one, other]` sends to the first that is up. `split: {{one: 70, other: 30}}` deals messages out in
 exactly these shares, to the others when the chosen one is down; shares are percent that make 100 together, or small
@@ -94,11 +98,16 @@ mo:
 
 def reference() -> str:
     """Return the reference as Markdown."""
-    return _HEAD + ''.join(f'\n{section}' for section in _sections(Configuration, '', ''))
+    return _HEAD + ''.join(f'\n{section}' for section in _sections(Configuration, '', '', {}))
 
 
-def _sections(cls: type[msgspec.Struct], key: str, meaning: str) -> Iterator[str]:
-    """Yield a table for a mapping and for each below it, in the order of the schema."""
+def _sections(
+    cls: type[msgspec.Struct], key: str, meaning: str, shown: dict[type[msgspec.Struct], str]
+) -> Iterator[str]:
+    """Yield a table for a mapping and for each below it, in the order of the schema; `shown` are those before it."""
+    if shown.setdefault(cls, key) != key:
+        yield f'## `{key}`\n\n{meaning[:1].upper()}{meaning[1:]}. It has the keys of `{shown[cls]}`.\n'
+        return
     hints, fields = keys_of(cls)
     rows: list[str] = []
     below: list[tuple[type[msgspec.Struct], str, str]] = []
@@ -112,7 +121,7 @@ def _sections(cls: type[msgspec.Struct], key: str, meaning: str) -> Iterator[str
     text = f'{meaning[:1].upper()}{meaning[1:]}.\n\n' if meaning else ''
     yield f'{title}\n\n{text}| key | value | default | meaning |\n|---|---|---|---|\n{"".join(rows)}'
     for part in below:
-        yield from _sections(*part)
+        yield from _sections(*part, shown)
 
 
 def inner_of(hint: Any, key: str) -> tuple[type[msgspec.Struct], str] | None:
@@ -135,11 +144,13 @@ _TYPES: dict[Any, str] = {
     bool: '`true`, `false`',
     int: 'whole number',
     float: 'number',
+    Decimal: 'number',
     str: 'text',
     Path: 'path',
     Listen: 'address:port',
     IPv4Network | IPv6Network: 'network',
     OneOrMore: 'text, list of texts',
+    Ranges: 'number, range, list of these',
     Status: 'name, number',
 }
 

@@ -12,7 +12,7 @@ import msgspec
 
 from smsc.config.account_schema import AccountConfig, ReceiptsConfig, WindowsConfig
 from smsc.config.content_schema import FraudConfig, TemplatesConfig
-from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, Status, described
+from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, RedisUrl, Status, described
 from smsc.config.mnp_schema import MnpConfig
 from smsc.config.numbers_schema import NumbersConfig
 from smsc.config.policy_schema import (
@@ -20,8 +20,10 @@ from smsc.config.policy_schema import (
     SendersConfig,
     StepName,
     StopListsConfig,
+    SubscriberLimitConfig,
 )
 from smsc.config.prices_schema import PriceListConfig
+from smsc.config.problems import Problem
 from smsc.config.routes_schema import MoRouteConfig, RouteConfig, WhenConfig
 from smsc.config.smpp_schema import SmppConfig, TlsListenConfig
 from smsc.config.upstream_schema import (
@@ -70,7 +72,7 @@ class StoreConfig(Part, frozen=True):
         str | None, described('DSN of a PostgreSQL 15 or newer; without it the node runs a private one in `data`')
     ] = None
     clickhouse: Annotated[str | None, described('history for reports', later='the server is not used')] = None
-    redis: Annotated[str | None, described('what several nodes share', later='the server is not used')] = None
+    redis: Annotated[RedisUrl | None, described('remembers answers of `mnp.services`, as redis://host:6379/0')] = None
 
 
 class HttpConfig(Part, frozen=True):
@@ -132,9 +134,14 @@ class Configuration(Part, frozen=True):
     ] = DEFAULT_ORDER
     senders: Annotated[SendersConfig, described('senders, for all accounts')] = SendersConfig()
     stop_lists: Annotated[StopListsConfig, described('stop-lists, for all accounts')] = StopListsConfig()
+    subscriber_limit: Annotated[
+        SubscriberLimitConfig | None,
+        described('messages that a subscriber may get in a day from all accounts together; none = any'),
+    ] = None
     templates: Annotated[dict[str, TemplatesConfig], described('lists of text templates, by name')] = {}
     fraud: Annotated[FraudConfig, described('the fraud filter')] = FraudConfig()
     prices: Annotated[dict[str, PriceListConfig], described('price lists, by name')] = {}
     routes: Annotated[tuple[RouteConfig, ...], described('top to bottom, the first match decides')] = ()
     mo: Annotated[tuple[MoRouteConfig, ...], described('the same for MO messages')] = ()
     not_in_effect: tuple[Notice, ...] = ()
+    warnings: tuple[Problem, ...] = ()

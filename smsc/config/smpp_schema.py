@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from smsc.config.kinds import Listen, Part, PositiveSeconds, Rate, Seconds, Status, SystemId, described
+from smsc.config.kinds import Listen, Part, PositiveSeconds, Rate, Seconds, Status, SystemId, TagNumber, described
 
 
 class TlsListenConfig(Part, frozen=True):
@@ -22,7 +22,7 @@ class SmppConfig(Part, frozen=True):
 
     listen: Annotated[Listen, described('address and port that ESMEs connect to')] = Listen('127.0.0.1', 2775)
     tls: Annotated[TlsListenConfig | None, described('a second port, with TLS')] = None
-    system_id: Annotated[SystemId, described('how we name ourselves in bind responses')] = 'smsc'
+    system_id: Annotated[SystemId, TagNumber, described('how we name ourselves in bind responses')] = 'smsc'
     session_init_s: Annotated[Seconds, described('a connection without a bind is closed after this; 0 = never')] = 10
     enquire_link_s: Annotated[Seconds, described('silence after which we send enquire_link; 0 = never')] = 30
     response_timeout_s: Annotated[PositiveSeconds, described('how long a request of ours may stay unanswered')] = 60
@@ -53,6 +53,13 @@ class SmppConfig(Part, frozen=True):
         Literal['ESME_RTHROTTLED', 'ESME_RMSGQFUL', 'wait'],
         described('requests beyond the window: the status of the answer, or their socket is not read', wire='C4'),
     ] = 'ESME_RTHROTTLED'
+    max_hops: Annotated[
+        int, described('a message that has come back to us over our own links more often is refused', ge=0, wire='G6')
+    ] = 3
+    hop_tlv: Annotated[
+        TagNumber | None,
+        described('tag of a vendor TLV with the hops of a message, for loops over other nodes', wire='G6'),
+    ] = None
     both_texts: Annotated[Status, described('answer to short_message and message_payload in one PDU', wire='C13')] = (
         'ESME_ROPTPARNOTALLWD'
     )

@@ -57,6 +57,34 @@ class RetryConfig(Part, frozen=True):
     last_s: Annotated[PositiveSeconds, described('the longest pause')] = 300
 
 
+class AvailabilityConfig(Part, frozen=True):
+    """When an upstream counts as failing: routes that name another one that is available pass it over (wire.md G3)."""
+
+    watched: Annotated[bool, described('whether answers are watched; false = available as long as a link is bound')] = (
+        True
+    )
+    error_rate_percent: Annotated[
+        int, described('share of answers that speak of trouble of its own, or do not come in time', ge=1, le=100)
+    ] = 50
+    window_s: Annotated[PositiveSeconds, described('the time over which answers are counted')] = 30
+    at_least: Annotated[int, described('so many answers in that time before they are judged', ge=1, le=1_000_000)] = 20
+    response_ms: Annotated[
+        int, described('a response that takes longer counts as one that is slow; 0 = any will do', ge=0, le=600_000)
+    ] = 10_000
+    throttled_s: Annotated[
+        PositiveSeconds, described('an upstream that throttles everything for so long counts as failing')
+    ] = 10
+    throttled_messages: Annotated[
+        int, described('one that throttles some, while so many wait for it, gets no new messages', ge=1)
+    ] = 1_000
+    probe_every_s: Annotated[
+        PositiveSeconds, described('while it counts as failing it gets a few messages so often')
+    ] = 5
+    probes: Annotated[
+        int, described('so many of them in a row must be taken before it gets all again', ge=1, le=1_000)
+    ] = 3
+
+
 class ReconnectConfig(Part, frozen=True):
     """The back-off of a link."""
 
@@ -94,6 +122,9 @@ class UpstreamConfig(Part, frozen=True):
     bind_fallback: Annotated[
         bool, described('whether a transceiver that is refused becomes a transmitter and a receiver')
     ] = False
+    count_hops: Annotated[
+        bool, described('whether it gets the TLV of `smpp.hop_tlv`, with the hops of each message', wire='G6')
+    ] = False
     outbind: Annotated[bool, described('whether its outbind makes us connect at once', wire='B20')] = False
     tlvs: Annotated[
         Literal['auto', 'always', 'never'],
@@ -127,9 +158,13 @@ class UpstreamConfig(Part, frozen=True):
     ] = 'accept'
     errors: Annotated[ErrorsConfig, described('what its errors mean')] = ErrorsConfig()
     retry: Annotated[RetryConfig, described('back-off after temporary errors')] = RetryConfig()
+    availability: Annotated[AvailabilityConfig, described('when it counts as failing', wire='G3')] = (
+        AvailabilityConfig()
+    )
     reconnect: Annotated[ReconnectConfig, described('back-off of its links')] = ReconnectConfig()
     enquire_link_s: Annotated[Seconds | None, described('instead of smpp.enquire_link_s')] = None
     response_timeout_s: Annotated[PositiveSeconds | None, described('instead of smpp.response_timeout_s')] = None
+    prices: Annotated[str | None, described('price list of what it costs a segment; none = not known')] = None
     registered_delivery: Annotated[
         Literal['asked', 'always'], described('whether receipts are wanted even where the ESME asks for none')
     ] = 'asked'

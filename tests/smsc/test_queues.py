@@ -191,7 +191,7 @@ async def test_what_runs_out_of_time_is_never_sent_and_has_its_receipt(monkeypat
 
 
 async def test_order_holds_when_the_link_is_lost_for_a_moment(monkeypatch, product, start_smsc, bind):
-    monkeypatch.setattr('smsc.upkeep.UPSTREAM_OFFLINE_S', 60)
+    monkeypatch.setattr('smsc.failover.OFFLINE_S', 60)
     found, smsc, esme = await down(product, start_smsc, bind, queues={'memory': 100}, window=10)
     await esme.submit_all(submit(b'%04d' % number) for number in range(300))
     await smsc.start()

@@ -529,6 +529,9 @@ async def test_backends_killed_under_load_lose_and_double_nothing(store, sql):
 
 HOT = {
     'FINISH': lambda ids: (ids, ids[0], ids[-1], 2, 2, 0, 7),
+    'FINISH_REFUNDING': lambda ids: (ids[0], ids[-1], ids, [3] * 200, [0] * 200, [0] * 200, [False] * 200, 7),
+    'RECORD_COSTS': lambda ids: (ids[0], ids[-1], ids, [7] * 200),
+    'RESERVE_CREDIT': lambda ids: (['shop'], [7], [0]),
     'CLOSE_NOTICES': lambda ids: (ids, ids[0], ids[-1], 3),
     'MARK_REPEATED': lambda ids: (ids, ids[0], ids[-1]),
     'FIND_BY_SEGMENT': lambda ids: (['mts'], ['id1'], [0]),

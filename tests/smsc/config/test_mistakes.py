@@ -26,7 +26,7 @@ KEYS = [
         'accounts:\n  bank:\n    pasword: x\n    password: y',
         'smsc.yaml:3: accounts.bank.pasword: unknown key; did you mean `password`?',
     ),
-    ('colour: red', 'smsc.yaml:1: colour: unknown key; known here: accounts, data, http, '),
+    ('colour: red', 'smsc.yaml:1: colour: unknown key; known here: accounts, data, '),
     ('not_in_effect: []', 'smsc.yaml:1: not_in_effect: unknown key; '),
     ('accounts: {bank: {name: x, password: y}}', 'smsc.yaml:1: accounts.bank.name: unknown key; '),
     ('upstreams: {mts: {name: x, host: h}}', 'smsc.yaml:1: upstreams.mts.name: unknown key; '),
@@ -229,7 +229,7 @@ MO = [
     ('- {name: x, account: bank, when: {account: shop}}', 'mo[0].when.account: is a condition of `routes` only; '),
     ('- {name: x, account: bank, when: {destination: "+7*"}}', 'mo[0].when.destination: `+7*` never matches; '),
     ('- {name: x, account: bank}\n- {name: y, account: bank}', 'smsc.yaml:5: mo[1]: can never match: route `x` before'),
-    ('- {name: x, account: bank, failover: [mts]}', 'mo[0].failover: unknown key; known here: account, name, when'),
+    ('- {name: x, account: bank, failover: [mts]}', 'mo[0].failover: unknown key; known here: account, name, unless, when'),
 ]
 
 TABLE = [

@@ -1,0 +1,142 @@
+"""How many messages a subscriber may get in a day of his own time: from one account, or from all of them together.
+
+A message counts when it is let pass; of a concatenated message one part does, the first that is judged. A start counts
+anew what the store has of today.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from routing.day_counts import DayCounts
+from routing.facts import Facts
+from routing.steps import Verdict
+from routing.windows import QUARTER_MS, offset_minutes
+
+MINUTE_MS = 60_000
+DAY_MINUTES = 1_440
+
+
+class LocalDays:
+    """Which day it is where a subscriber is. Remembered for a quarter of an hour: no day begins in between."""
+
+    __slots__ = ('_days', '_default', '_from_ms', '_until_ms')
+
+    def __init__(self, default_zone: str = 'UTC') -> None:
+        """`default_zone` is for subscribers whose zone is not known."""
+        self._default = default_zone
+        self._days: dict[str, int] = {}
+        self._from_ms = self._until_ms = 0
+
+    def of(self, zone: str, now_ms: int) -> int:
+        """Return the day, in days since 1970."""
+        if not self._from_ms <= now_ms < self._until_ms:
+            self._days.clear()
+            self._from_ms = now_ms // QUARTER_MS * QUARTER_MS
+            self._until_ms = self._from_ms + QUARTER_MS
+        day = self._days.get(zone)
+        if day is None:
+            day = self._days[zone] = self.look_up(zone, now_ms)
+        return day
+
+    def look_up(self, zone: str, now_ms: int) -> int:
+        """Return the same, remembering nothing."""
+        return (now_ms // MINUTE_MS + offset_minutes(zone or self._default, now_ms)) // DAY_MINUTES
+
+
+class DailyLimit(msgspec.Struct, frozen=True):
+    """One limit: at most `messages` a day of these categories (none: of all), as counted in `counts`.
+
+    One that only counts, for the limits of others, has 0 `messages`. `whose` is for people.
+    """
+
+    counts: DayCounts
+    messages: int
+    status: int = 0
+    categories: frozenset[str] = frozenset()
+    whose: str = 'this account'
+
+    def concerns(self, facts: Facts) -> bool:
+        """Return whether the message counts."""
+        return not self.categories or facts.category in self.categories
+
+
+class DailyLimitStep:
+    """Refuses messages to subscribers who got enough of them today."""
+
+    name: ClassVar[str] = 'daily_limits'
+
+    def __init__(self, limits: tuple[DailyLimit, ...], days: LocalDays) -> None:
+        self.limits = limits
+        self._days = days
+        self._takes = tuple([(limit.categories, limit.counts.take, limit.messages, limit) for limit in limits])
+
+    def judge(self, facts: Facts) -> Verdict | None:
+        """Refuse a message too many; count one that is none."""
+        number = facts.number
+        if not number:
+            return None
+        day = self._days.of(facts.place.zone, facts.now_ms)
+        for categories, take, messages, limit in self._takes:
+            if categories and facts.category not in categories:
+                continue
+            if not take(number, day, messages):
+                self._give_back(facts, limit)
+                limit.counts.refused += 1
+                return _verdict(limit)
+        return None
+
+    def peek(self, facts: Facts) -> Verdict | None:
+        """Say whether it is one too many."""
+        for limit, count in self._counted(facts):
+            if count >= limit.messages > 0:
+                return _verdict(limit)
+        return None
+
+    def tell(self, facts: Facts) -> str:
+        """Say how many the subscriber got."""
+        zone = facts.place.zone or 'the default zone'
+        counted = [
+            f'{count} of {limit.messages} from {limit.whose}{_of(limit)}'
+            for limit, count in self._counted(facts)
+            if limit.messages
+        ]
+        return f'got today ({zone}): {"; ".join(counted)}' if counted else 'no limit concerns it'
+
+    def forget(self, facts: Facts) -> None:
+        """Count the message no more."""
+        if facts.number:
+            self._give_back(facts, None)
+
+    def recall(self, facts: Facts, now_ms: int) -> None:
+        """Count a message that was accepted before a restart, if that is today. No limit stops it any more."""
+        zone, number = facts.place.zone, facts.number
+        day = self._days.of(zone, now_ms)
+        if not number or self._days.look_up(zone, facts.now_ms) != day:
+            return
+        for limit in self.limits:
+            if limit.concerns(facts):
+                limit.counts.take(number, day, 0)
+
+    def _counted(self, facts: Facts) -> list[tuple[DailyLimit, int]]:
+        if not facts.number:
+            return []
+        number, day = facts.number, self._days.of(facts.place.zone, facts.now_ms)
+        return [(limit, limit.counts.count(number, day)) for limit in self.limits if limit.concerns(facts)]
+
+    def _give_back(self, facts: Facts, last: DailyLimit | None) -> None:
+        """Give back what limits have counted; those before `last`, which has not."""
+        number, day = facts.number, self._days.of(facts.place.zone, facts.now_ms)
+        for limit in self.limits:
+            if limit is last:
+                return
+            if limit.concerns(facts):
+                limit.counts.give_back(number, day)
+
+
+def _verdict(limit: DailyLimit) -> Verdict:
+    return Verdict(limit.status, f'the subscriber got {limit.messages} today from {limit.whose}{_of(limit)}')
+
+
+def _of(limit: DailyLimit) -> str:
+    return f' ({", ".join(sorted(limit.categories))})' if limit.categories else ''

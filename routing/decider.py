@@ -1,0 +1,95 @@
+"""The whole decision about a message: where its number belongs, what the policy says, which route it takes.
+
+Pure: what it looks things up in is given to it, and replaced whole by a reload.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping
+
+from routing.facts import NOWHERE, Facts, Place
+from routing.steps import Step, Verdict
+from routing.table import Decision, RouteTable
+
+STATELESS = frozenset({'senders', 'stop_lists', 'templates', 'fraud'})
+"""Steps that a message is asked again whose text or validity its ESME replaces: the others have counted it already."""
+
+OF_EACH_PART = frozenset({'duplicates'})
+"""Steps that look at each part of a message that its ESME cut; the others look at the first, or at the joined text."""
+
+
+class Decider:
+    """Numbers, policy and routes of one configuration. `steps` are by account, in their order."""
+
+    __slots__ = ('_find_operator', '_find_place', '_objections', '_steps', 'table')
+
+    def __init__(
+        self,
+        table: RouteTable,
+        find_place: Callable[[int], Place] | None = None,
+        find_operator: Callable[[int], str] | None = None,
+        steps: Mapping[str, tuple[Step, ...]] | None = None,
+        objections: MutableMapping[str, int] | None = None,
+    ) -> None:
+        """`find_place` is the number plan, `find_operator` the ported numbers ('' = not ported); None knows nothing.
+
+        `objections` counts the messages that each step had something against.
+        """
+        self.table = table
+        self._find_place = find_place
+        self._find_operator = find_operator
+        self._steps = dict(steps or {})
+        self._objections: MutableMapping[str, int] = {} if objections is None else objections
+
+    def decide(self, facts: Facts) -> Decision | Verdict:
+        """Return the route of a message that was not accepted yet, or what its policy has against it.
+
+        A message that is not accepted after all must be handed to `forget`, unless a Verdict was returned.
+        """
+        self.locate(facts)
+        steps = self._steps.get(facts.account, ())
+        for number, step in enumerate(steps):
+            verdict = step.judge(facts)
+            if verdict is not None:
+                self._objections[step.name] = self._objections.get(step.name, 0) + 1
+                for earlier in steps[:number]:
+                    earlier.forget(facts)
+                return verdict
+        return self.table.decide(facts)
+
+    def judge_part(self, facts: Facts) -> Verdict | None:
+        """Ask those steps about a further part of a message that look at each part by itself."""
+        facts.only_part = True
+        for step in self._steps.get(facts.account, ()):
+            if step.name in OF_EACH_PART:
+                return step.judge(facts)
+        return None
+
+    def decide_again(self, facts: Facts) -> Decision | Verdict:
+        """The same for a message that was accepted and is replaced by another text; leaves nothing to forget."""
+        self.locate(facts)
+        for step in self._steps.get(facts.account, ()):
+            verdict = step.peek(facts) if step.name in STATELESS else None
+            if verdict is not None:
+                return verdict
+        return self.table.decide(facts)
+
+    def route(self, facts: Facts) -> Decision:
+        """Return the route of a message that was accepted already: its policy is not asked again."""
+        self.locate(facts)
+        return self.table.decide(facts)
+
+    def locate(self, facts: Facts) -> None:
+        """Look up where the number belongs; a ported one belongs to the operator it was ported to."""
+        number = facts.number
+        facts.place = place = NOWHERE if self._find_place is None else self._find_place(number)
+        ported = '' if self._find_operator is None else self._find_operator(number)
+        facts.operator = ported or place.operator
+
+    def steps_of(self, account: str) -> tuple[Step, ...]:
+        """Return the steps that messages of an account take, in order."""
+        return self._steps.get(account, ())
+
+    def forget(self, facts: Facts) -> None:
+        """A message that `decide` (or `judge_part`) had nothing against was not accepted: its steps forget it."""
+        for step in self._steps.get(facts.account, ()):
+            if not facts.only_part or step.name in OF_EACH_PART:
+                step.forget(facts)

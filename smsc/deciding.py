@@ -1,0 +1,198 @@
+"""From what an ESME submitted to a message with its way: facts, what the policy and the routes say, and that put on it.
+
+What cannot be sent is refused here by an error for the response. A message that is dropped is accepted, and ended
+without being sent: it has a route, and no upstream.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from domain.errors import Refused
+from domain.message import Asked, Kind, Message, Notice
+from pdu.codec import encode
+from pdu.pdus import DeliverSm, SubmitSm
+from pdu.segments import MAX_SEGMENTS, Concatenation
+from pdu.status import CommandStatus
+from routing.facts import Facts
+from routing.steps import Verdict
+from routing.table import Decision, without_prefix
+from smsc.admission import INTERNATIONAL_TON, set_source_type, set_times, status_of
+from smsc.clock import wall_ms
+from smsc.text import payload_of, text_of
+
+if TYPE_CHECKING:
+    from smsc.account import Account
+    from smsc.config.schema import AccountConfig
+    from smsc.core import Core
+
+DROPPED = 'policy'  # the route of what a step of the policy drops
+WHOLE_FORMS = frozenset({'payload', 'as_is'})
+E164_NPI = 1
+
+
+class Submitter(msgspec.Struct, frozen=True):
+    """What decisions have to know of an account; `normalise` makes E.164 digits of an address and its TON."""
+
+    name: str
+    alphabet: str = 'gsm'
+    category: str = ''
+    normalise: Callable[[str, int], str] = lambda address, ton: without_prefix(address)
+    is_remembered: bool = False
+    """Whether a step of its policy remembers messages, and must hear of those that are not accepted."""
+
+
+class Repeated(Exception):
+    """A message says the same as one that was accepted; `message_id` is that one's."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(message_id)
+        self.message_id = message_id
+
+
+def facts_of(submitter: Submitter, pdu: SubmitSm | DeliverSm, segments: int, now_ms: int, priority: int) -> Facts:
+    """Return what is known of a message that an account submits; nothing was looked up yet."""
+    destination = submitter.normalise(pdu.destination_addr.decode('latin-1'), pdu.dest_addr_ton)
+    facts = Facts(
+        submitter.name,
+        pdu.source_addr.decode('latin-1'),
+        destination,
+        int(destination) if destination.isdecimal() else 0,
+        partial(text_of, pdu, submitter.alphabet),
+        now_ms,
+        pdu.source_addr_ton,
+        segments,
+        pdu.tlvs,
+        submitter.category,
+        priority,
+    )
+    if submitter.is_remembered:
+        facts.user_data, facts.data_coding = payload_of(pdu), pdu.data_coding
+    return facts
+
+
+def make(
+    core: 'Core',
+    account: 'Account',
+    config: 'AccountConfig',
+    pdu: SubmitSm,
+    segments: int,
+    now_ms: int,
+    part: Concatenation | None = None,
+) -> Message:
+    """Return a message that was admitted, with its way; `part` says which part of a message its ESME made it.
+
+    A part that is to be judged with the others has no way yet, and `is_held` set: it is held once it is committed.
+    Raises Refused, or Repeated for a duplicate.
+    """
+    submitter = account.submitter
+    facts = facts_of(submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority)
+    facts.message_id = core.ids.next(now_ms)
+    decision: Any = core.decider.decide(facts) if part is None else core.joining.decide(facts, pdu, part)
+    upstreams: tuple[str, ...] = ()
+    route, priority = '', None
+    if decision.__class__ is Decision:
+        upstreams, route, priority = decision.upstreams, decision.route, decision.priority
+    elif decision is not None:
+        if decision.action == 'repeat':
+            raise Repeated(decision.message_id)
+        if decision.action == 'refuse':
+            raise Refused(decision.status, decision.reason)
+        route = DROPPED
+    registered = pdu.registered_delivery
+    message = Message(
+        facts.message_id,
+        Kind.MT,
+        account.name,
+        upstreams[0] if upstreams else '',
+        pdu,
+        facts.priority if priority is None else priority,  # type: ignore[arg-type]
+        now_ms + account.validity_ms,
+        registered,
+        Notice.ASKED if registered & 3 else Notice.NONE,
+    )
+    try:
+        if decision is None:
+            message.is_held = True
+        elif not upstreams:
+            _end(message, decision, config)
+        elif segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or is_split(core, upstreams)):
+            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
+        if pdu.validity_period or pdu.schedule_delivery_time:
+            set_times(message, now_ms)
+        _record(core, message, facts, segments, config)
+    except Refused:
+        if decision.__class__ is not Verdict:
+            core.decider.forget(facts)
+        raise
+    if segments > 1 or account.recoded:
+        message.segments = segments
+        message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
+    message.route = route
+    message.upstreams = upstreams
+    if submitter.is_remembered and decision.__class__ is not Verdict:
+        message.facts = facts
+    if facts.new_source_addr or facts.destination.encode() != pdu.destination_addr:
+        _readdress(message, facts)
+    return message
+
+
+def _record(core: 'Core', message: Message, facts: Facts, segments: int, config: 'AccountConfig') -> None:
+    """Note what was looked up, and what the message is worth. Raises Refused when its account cannot pay for it."""
+    message.country, message.operator, message.category = facts.place.country, facts.operator, facts.category
+    charging = core.charging
+    if charging.upstreams and message.upstream:
+        message.cost = charging.cost_of(message.upstream, facts, segments)
+    if charging.accounts:
+        message.price = price = charging.price_of(message.account, facts, segments)
+        if price and not core.store.credit.affords(message.account, price):
+            raise Refused(status_of(config.credit_status), 'credit')
+
+
+def _end(message: Message, decision: Any, config: 'AccountConfig') -> None:
+    """Deal with a message that goes nowhere: refuse it, or note what it ends with. Raises Refused."""
+    if decision.__class__ is Verdict:
+        message.error, message.decision = decision.status, decision.reason
+    elif decision.drop:
+        message.error = int(CommandStatus.ESME_RSUBMITFAIL)
+    elif decision.route or config.no_route != 'receipt':
+        status = decision.reject if decision.route else status_of(config.no_route)
+        raise Refused(status, f'route {decision.route or "none"}')
+
+
+def _readdress(message: Message, facts: Facts) -> None:
+    """Let the operator have the number in E.164 digits, and the sender that it knows; receipts have what was asked."""
+    pdu = message.pdu
+    assert isinstance(pdu, SubmitSm)
+    message.asked = Asked(
+        pdu.source_addr_ton,
+        pdu.source_addr_npi,
+        pdu.source_addr,
+        pdu.dest_addr_ton,
+        pdu.dest_addr_npi,
+        pdu.destination_addr,
+    )
+    destination = facts.destination.encode()
+    if destination != pdu.destination_addr:
+        pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi = destination, INTERNATIONAL_TON, E164_NPI
+    if facts.new_source_addr:
+        pdu.source_addr = facts.new_source_addr.encode('latin-1', 'replace')
+        set_source_type(pdu)
+    pdu.octets = encode(pdu)
+
+
+def is_split(core: 'Core', upstreams: tuple[str, ...]) -> bool:
+    """Return whether one of these upstreams wants long messages in segments."""
+    known = [core.upstreams[name] for name in upstreams if name in core.upstreams]
+    return any(upstream.form.long_messages not in WHOLE_FORMS for upstream in known)
+
+
+def decide_anew(core: 'Core', message: Message) -> None:
+    """Give an accepted message the route that today's configuration has for it; none, if that rejects it."""
+    submitter = core.account(message.account).submitter
+    facts = facts_of(submitter, message.pdu, message.segments, wall_ms(), message.priority)
+    decision = core.decider.route(facts)
+    message.route = decision.route
+    message.upstreams = () if decision.reject else decision.upstreams

@@ -1,0 +1,291 @@
+"""The next route of a message that an upstream has not delivered (wire.md G4).
+
+A route may say so by `on_failure`: when the operator's receipt is a bad one, or does not come in time, or the operator
+refuses the message for good, another upstream gets it. The message keeps its id, and ends once: by the receipt of the
+upstream that has it last, or by a late DELIVRD of one before, whatever the others say then. Which upstream comes next
+follows from the route and the one that failed, so that the store need know no more than which has the message now.
+
+What is due on a receipt that is missing stands in the store, and is looked for once a second. A message that we split
+into segments has no next route: it ends with the worst of its receipts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from domain.message import Kind, Message, Part
+from pdu.receipt_text import MessageState
+from routing.actions import Retry
+from routing.table import RouteTable
+from smsc.clock import wall_ms
+from smsc.dispatching import dispatch
+from smsc.stage import Stage
+from storage.next_routes import Expected, Next
+from storage.rows import Waiting
+
+if TYPE_CHECKING:
+    from smsc.core import Core
+    from smsc.upstream import Upstream
+
+log = structlog.get_logger()
+POLL_S = 1.0
+PAGE = 1_000
+COMMIT_POLL_S = 0.002
+LEAST_VALIDITY_MS = 1_000  # that must be left of a message
+ERROR_CODE = 0xFFFF  # of network_error_code, without the network's type
+RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
+
+
+class Failed(msgspec.Struct, gc=False):
+    """A message that `failed` has not delivered, for `upstream`; `source` and `parked` as in `storage.rows.Outcome`."""
+
+    message: Message
+    upstream: str
+    failed: str
+    source: Any = None
+    parked: tuple[str, str] | None = None
+
+
+class NextRoutes:
+    """Of all routes of a node."""
+
+    def __init__(self, core: 'Core') -> None:
+        self.begun = 0
+        self._core = core
+        self._table: RouteTable | None = None
+        self._retries: dict[str, Retry] = {}
+        self._waits = False
+        self.stage = Stage[Failed, set[int]](
+            'next route', self._begin, self._handle_begun, self._abandon, core.configuration.queues.batch
+        )
+
+    @property
+    def retries(self) -> dict[str, Retry]:
+        """What the routes of today say, by their names."""
+        table = self._core.table
+        if self._table is not table:
+            self._table = table
+            self._retries = {rule.name: rule.retry for rule in table.rules if rule.retry is not None}
+            self._waits = any(retry.after_s for retry in self._retries.values())
+        return self._retries
+
+    @property
+    def waits(self) -> bool:
+        """Whether any route waits for receipts for a while only."""
+        return bool(self.retries) and self._waits
+
+    # What failed
+
+    def handle_outcome(
+        self,
+        failed: str,
+        message: Message,
+        state: int,
+        error: int,
+        source: object = None,
+        parked: tuple[str, str] | None = None,
+    ) -> bool:
+        """Take an outcome that the upstream `failed` reports; False when the message ends with it, the caller sees to.
+
+        Called for all but a DELIVRD of a message that no next upstream has.
+        """
+        if not self._has_it(message, failed):
+            if state == MessageState.DELIVERED:
+                late = Failed(message, '', failed, source, parked)
+                self._core.add_task(self._end_delivered(late), 'delivered late')
+                return True
+            self._core.duplicate_outcomes += 1  # recorded, not forwarded: another upstream has it now
+            self._answer(source, parked)
+            return True
+        name = '' if state == MessageState.DELIVERED else self._next(message, failed, state, error)
+        if not name:
+            return False
+        self.stage.items.append(Failed(message, name, failed, source, parked))
+        self.stage.kick()
+        return True
+
+    def handle_refusal(self, upstream: 'Upstream', message: Message, status: int) -> bool:
+        """An upstream has refused a message for good; return whether another one gets it.
+
+        Nothing is committed: the operator has not taken the message, and would refuse it again.
+        """
+        name = self._next(message, upstream.name, MessageState.UNDELIVERABLE, status)
+        if not name:
+            return False
+        message.upstreams = self._from(message, name)
+        message.attempts = 0
+        self.begun += 1
+        taken_by = dispatch(self._core, message)
+        if taken_by:
+            self._core.upstreams[taken_by].feed.pump()
+        return True
+
+    def _has_it(self, message: Message, upstream: str) -> bool:
+        """Return whether an upstream is one that has a message now, not one that had it before another."""
+        return not message.next_upstream or upstream in self._from(message, message.next_upstream)
+
+    def _next(self, message: Message, failed: str, state: int, error: int) -> str:
+        """Return which upstream gets a message after this outcome, '' for none."""
+        retry = self.retries.get(message.route)
+        if retry is None or state not in retry.states:
+            return ''
+        if retry.errors and error & ERROR_CODE not in retry.errors:
+            return ''
+        return self._after(retry, message, failed)
+
+    def _after(self, retry: Retry, message: Message, failed: str) -> str:
+        """Return the next one after `failed` that is available, or else that is configured."""
+        core = self._core
+        if message.kind != Kind.MT or message.expires_at < wall_ms() + LEAST_VALIDITY_MS:
+            return ''
+        names = retry.upstreams
+        if failed in names:
+            names = names[names.index(failed) + 1 :]
+        known = [name for name in names if name in core.upstreams and name != failed]
+        available = [name for name in known if core.upstreams[name].available]
+        return (available or known or [''])[0]
+
+    def direct(self, message: Message) -> bool:
+        """Give a message that a next upstream has its way, in place of that of its route; False when that is gone."""
+        message.upstreams = tuple(
+            name for name in self._from(message, message.next_upstream) if name in self._core.upstreams
+        )
+        return bool(message.upstreams)
+
+    def _from(self, message: Message, name: str) -> tuple[str, ...]:
+        retry = self.retries.get(message.route)
+        if retry is None or name not in retry.upstreams:
+            return (name,)
+        return retry.upstreams[retry.upstreams.index(name) :]
+
+    # Going on
+
+    async def _begin(self, items: list[Failed]) -> set[int]:
+        while not all(item.message.segment_stored for item in items):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(COMMIT_POLL_S)  # that commit takes what waits on disk away, it must come first
+        return await self._core.shelf.alone(partial(self._begin_alone, items))
+
+    async def _begin_alone(self, items: list[Failed]) -> set[int]:
+        """Put messages on disk for their next upstream, in the shelf's worker; return which."""
+        core, end = self._core, self._core.shelf.end_of_lane()
+        entries = []
+        for item in items:
+            message = item.message
+            message.attempts = 0
+            entries.append(
+                Next(
+                    Waiting(message, f'upstream {item.upstream}', end, message.expires_at),
+                    item.upstream,
+                    message.next_upstream,
+                )
+            )
+        begun = await core.store.next_routes.begin(entries)
+        left = set(begun)
+        for item in items:
+            if item.message.id in left:
+                left.discard(item.message.id)
+                self._put_on_disk(item)
+        return begun
+
+    def _put_on_disk(self, item: Failed) -> None:
+        """A message waits on disk now, and there alone."""
+        core, message = self._core, item.message
+        self.begun += 1
+        message.next_upstream = item.upstream
+        known = core.live.pop(message.id, None)
+        if known is not None:  # for what the upstream before says late
+            known.next_upstream = item.upstream
+        core.account(message.account).waiting += 1
+        outbox = core.outbox(f'upstream {item.upstream}')
+        if outbox is not None:  # else a reload took it away: the next start routes it anew
+            outbox.lanes[message.priority].on_disk += 1
+            outbox.refill()
+
+    def _handle_begun(self, items: list[Failed], begun: set[int]) -> None:
+        for item in items:
+            if item.message.id not in begun and item.source is not None:
+                self._core.duplicate_outcomes += 1
+            self._answer(item.source, item.parked)
+
+    def _abandon(self, items: list[Failed]) -> None:
+        """These cannot be stored: let the operator send the receipts again."""
+        sources = [item.source for item in items if item.source is not None]
+        self._core.refuse_sources(sources)
+
+    def _answer(self, source: Any, parked: tuple[str, str] | None) -> None:
+        """Acknowledge a receipt that ends no message."""
+        if parked is not None:
+            self._core.unparking.items.append(parked)
+            self._core.unparking.kick()
+        if source is not None:
+            connection, response = source
+            connection.session.respond(response)
+            connection.flush()
+
+    # A late DELIVRD
+
+    async def _end_delivered(self, late: Failed) -> None:
+        """A message has been delivered after all: it ends, and the next upstream is not to get it any more."""
+        message = late.message
+        await self._core.shelf.alone(partial(self._take_out, message))
+        self._core.finish(message, MessageState.DELIVERED, 0, late.source, late.parked)
+        self._core.finishing.kick()
+
+    async def _take_out(self, message: Message) -> None:
+        """Take a message out of memory, wherever it waits, in the shelf's worker. Its row goes with its outcome."""
+        core = self._core
+        rows = await core.store.amending.waiting_of([message.id])
+        message.stored_wait = bool(rows)
+        if message.id in core.shelf.loaded:
+            for upstream in core.upstreams.values():
+                self._take_out_of(upstream, message.id)
+        else:
+            message.counted = bool(rows)  # it still waits, as its account sees it
+
+    def _take_out_of(self, upstream: 'Upstream', message_id: int) -> None:
+        core, outbox = self._core, upstream.feed.outbox
+        waiting = outbox.find_ids({message_id}) if outbox.in_memory else []
+        outbox.withdraw_all(waiting)
+        for message in waiting:
+            core.count_sent(message)
+            core.shelf.left(message)
+        for connection in upstream.feed.connections:
+            for item in connection.session.window.pending.values():
+                if isinstance(item, Message) and item.id == message_id:
+                    item.state = int(MessageState.DELIVERED)  # so that it is not sent again
+
+    # Receipts that are missing
+
+    def expected(self, items: Sequence[Message | Part], now_ms: int) -> list[Expected]:
+        """Return when the receipts of what operators have taken are due, of those that are waited for so long only."""
+        retries = self.retries
+        found: list[Expected] = []
+        for item in items:
+            if isinstance(item, Part) or not item.pdu.registered_delivery & RECEIPT_WANTED:
+                continue
+            retry = retries.get(item.route)
+            if retry is not None and retry.after_s and item.upstream not in retry.upstreams[-1:]:
+                found.append(Expected(item.id, item.upstream, now_ms + int(retry.after_s * 1000)))
+        return found
+
+    async def poll(self) -> None:
+        """Look for receipts that have not come in time."""
+        core = self._core
+        now_ms = wall_ms()
+        page = await core.store.next_routes.missing(now_ms, PAGE)
+        for missing in page:
+            message = missing.message
+            if message is None or not self._has_it(message, missing.upstream):
+                continue
+            retry = self.retries.get(message.route)
+            name = '' if retry is None else self._after(retry, message, missing.upstream)
+            if name:
+                self.stage.items.append(Failed(message, name, missing.upstream))
+        self.stage.kick()
+        await self.stage.drain()
+        if page:  # what has a next upstream is expected anew once that has taken it
+            await core.store.next_routes.forget([missing.message_id for missing in page], now_ms)

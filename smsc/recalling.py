@@ -1,0 +1,70 @@
+"""What the steps of the policy remember, read back by a start: duplicates at once, counts of today behind traffic."""
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from domain.errors import StoreUnavailable
+from domain.ids import accepted_at_ms
+from routing.daily_limits import DailyLimitStep
+from routing.duplicates import DuplicateStep
+from routing.facts import Facts
+from routing.steps import Step
+from smsc.deciding import facts_of
+from smsc.limits_of_policy import recall_days, recall_duplicates
+from smsc.wire_forms import part_of
+from storage.recent import RecentMessage
+
+if TYPE_CHECKING:
+    from smsc.core import Core
+
+log = structlog.get_logger()
+S = TypeVar('S', bound=Step)
+
+
+class Recalling:
+    """The reading of one start."""
+
+    def __init__(self, core: 'Core') -> None:
+        self._core = core
+        self._task: asyncio.Task[None] | None = None
+
+    async def read_duplicates(self, last_id: int) -> None:
+        """Read what may be sent again, up to `last_id`; to be awaited before anybody binds."""
+        await recall_duplicates(self._core.store.recent, self._steps(DuplicateStep), self._facts_of, last_id)
+
+    def start(self, last_id: int) -> None:
+        """Begin to count what was accepted today up to `last_id`."""
+        self._task = asyncio.create_task(self._count(last_id), name='recall of daily limits')
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _count(self, last_id: int) -> None:
+        try:
+            await recall_days(self._core.store.recent, self._steps(DailyLimitStep), self._facts_of, last_id)
+        except StoreUnavailable as error:
+            log.warning('daily_limits.not_recalled', reason=str(error))
+        except Exception:
+            log.exception('daily_limits.not_recalled')
+
+    def _steps(self, kind: type[S]) -> dict[str, S]:
+        decider = self._core.decider
+        return {
+            name: step
+            for name in self._core.configuration.accounts
+            for step in decider.steps_of(name)
+            if isinstance(step, kind)
+        }
+
+    def _facts_of(self, message: RecentMessage) -> Facts:
+        pdu = message.pdu
+        facts = facts_of(self._core.account(message.account).submitter, pdu, 1, accepted_at_ms(message.id), 0)
+        facts.part, facts.message_id = part_of(pdu), message.id
+        facts.category = message.category or facts.category
+        self._core.decider.locate(facts)
+        return facts

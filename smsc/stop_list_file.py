@@ -1,0 +1,135 @@
+"""Files of numbers for stop-lists: a number or prefix a line, or CSV with a column of them; plain or gzip.
+
+Numbers come out as E.164 digits: `+`, a leading `00`, spaces, dashes and brackets are left out; a dot is not, as it
+would make another number of 79161234567.0. A prefix ends with `*`. CSV is divided by `;`, `,` or tabs; its column is
+found by the heading, and is the first one where there is none.
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MAX_DIGITS = 15  # E.164 section 6.2.1
+MAX_LINE = 10_000
+PAGE = 10_000
+SHOWN_BAD = 20
+HEADINGS = ('number', 'msisdn', 'phone', 'destination', 'subscriber', 'номер', 'телефон', 'абонент')
+
+_SEPARATORS = str.maketrans('', '', ' +-()\u00a0\u2011\u2013')
+_GZIP = b'\x1f\x8b'
+_SAMPLE_OCTETS = 1 << 16
+
+Entry = tuple[bool, int]
+"""(prefix, number), as in storage.stop_lists."""
+
+
+class NumbersFileError(Exception):
+    """A file of numbers cannot be used; the text says where, why and what to do."""
+
+
+def parse_entry(text: str) -> Entry:
+    """Return a number or a prefix (`7900*`) as people write it. Raises ValueError, which says why."""
+    text = text.strip()
+    prefix = text.endswith('*')
+    digits = (text[:-1] if prefix else text).translate(_SEPARATORS)
+    digits = digits.removeprefix('00')
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError('is no number' if digits or not prefix else 'would be all numbers')
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f'has more than {MAX_DIGITS} digits')
+    if digits.startswith('0'):
+        raise ValueError('begins with 0: write it with the country code')
+    return prefix, int(digits)
+
+
+class NumbersFile:
+    """One file, read page by page; `read` counts its entries, `bad` has (line, what is wrong) of its first mistakes."""
+
+    def __init__(self, path: Path, column: str | None = None, skip_bad: bool = False) -> None:
+        """`column` names the column of a CSV file; with `skip_bad` mistakes are counted and left out."""
+        self._path = path
+        self._column = column
+        self._skip_bad = skip_bad
+        self.read = 0
+        self.bad: list[tuple[int, str]] = []
+        self.bad_count = 0
+
+    def pages(self, on_progress: Callable[[int], None] = lambda octets: None) -> Iterator[list[Entry]]:
+        """Yield the entries; `on_progress` is told how many octets of the file were read so far.
+
+        Raises NumbersFileError, for mistakes in lines only when the whole file was read, so that it names them all.
+        """
+        try:
+            with self._path.open('rb') as file, _text_of(file) as text:
+                for page in self._read(text):
+                    on_progress(file.tell())
+                    yield page
+        except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, 'strerror', None) or str(error)
+            raise NumbersFileError(f'{self._path}: cannot be read: {reason}') from error
+        except csv.Error as error:
+            raise NumbersFileError(f'{self._path}: is no text with a number a line: {error}') from error
+        if self.bad and not self._skip_bad:
+            lines = '\n'.join(f'{self._path}:{line}: {what}' for line, what in self.bad)
+            more = f'\nand {self.bad_count - len(self.bad)} more' if self.bad_count > len(self.bad) else ''
+            raise NumbersFileError(
+                f'{lines}{more}\nnothing was changed; mend the file, or leave such lines out: --skip-bad'
+            )
+
+    def _read(self, text: io.TextIOWrapper) -> Iterator[list[Entry]]:
+        first = text.readline(MAX_LINE)
+        delimiter = max(';,\t', key=first.count)
+        names = next(csv.reader([first], delimiter=delimiter), [])
+        place, has_heading = self._place(names)
+        reader = csv.reader(text, delimiter=delimiter)
+        page: list[Entry] = []
+        if not has_heading:
+            self._take(page, names, place, 1)
+        for values in reader:
+            if values:
+                self._take(page, values, place, reader.line_num + 1)
+            if len(page) >= PAGE:
+                yield page
+                page = []
+        yield page
+
+    def _place(self, names: list[str]) -> tuple[int, bool]:
+        """Return which column the numbers are in, and whether the first line is a heading."""
+        found = [name.strip().lower() for name in names]
+        if self._column is not None:
+            if self._column.lower() not in found:
+                raise NumbersFileError(
+                    f'{self._path}:1: there is no column {self._column}; the heading has: {", ".join(found)[:200]}'
+                )
+            return found.index(self._column.lower()), True
+        for place, name in enumerate(found):
+            if any(word in name for word in HEADINGS):
+                return place, True
+        return 0, False
+
+    def _take(self, page: list[Entry], values: list[str], place: int, line: int) -> None:
+        text = values[place] if place < len(values) else ''
+        if not (text or any(values)):
+            return
+        try:
+            page.append(parse_entry(text))
+            self.read += 1
+        except ValueError as error:
+            self.bad_count += 1
+            if len(self.bad) < SHOWN_BAD:
+                self.bad.append((line, f'{text!r:.40} {error}'))
+
+
+def _text_of(file: io.BufferedReader) -> io.TextIOWrapper:
+    """Return a file as text, unpacked: UTF-8, or else CP1251, in which numbers look the same."""
+    packed = file.peek(2)[:2] == _GZIP
+    plain = io.BufferedReader(gzip.GzipFile(fileobj=file), _SAMPLE_OCTETS) if packed else file
+    sample = plain.peek(_SAMPLE_OCTETS)
+    try:
+        sample[: sample.rfind(b'\n') + 1].decode('utf-8')
+    except UnicodeDecodeError:
+        return io.TextIOWrapper(plain, 'cp1251', 'replace', newline='')
+    return io.TextIOWrapper(plain, 'utf-8-sig', 'replace', newline='')

@@ -1,0 +1,281 @@
+"""Stop-lists in PostgreSQL, as commands change them and as servers follow them.
+
+Every change is one transaction that gives its list a new version and locks it until the commit, so versions are
+committed in their order: whoever has read up to one has missed nothing before it. Entries are (prefix, number): with
+`prefix`, `number` is only how numbers begin. Entries that were taken off stay for a day as `removed`: a server
+that has not looked for longer reads its lists anew.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from storage.audit import record
+from storage.connection import Connection, StoreConnection
+from storage.migrations import migrate
+from storage.statements import MIGRATIONS, statement
+
+Entry = tuple[bool, int]
+"""(prefix, number): `(False, 79161234567)`, or `(True, 7900)` for all numbers that begin with 7900."""
+
+PAGE = 2_000  # rows that are dealt with at a time, so that others have their turn
+DAY_MS = 86_400_000
+MAX_NOTE = 200
+
+_PUT, _TAKE, _TAKE_OTHERS = statement('stop_put'), statement('stop_take'), statement('stop_take_others')
+_EXPIRE, _EXPIRED_LISTS = statement('stop_expire'), statement('stop_expired_lists')
+_CHANGES, _LOAD, _SHOW, _LISTS = (statement(f'stop_{name}') for name in ('changes', 'load', 'show', 'lists'))
+_PURGE, _PURGE_MARKS = statement('stop_purge'), statement('stop_purge_marks')
+_INCOMING = 'create temporary table stop_incoming (prefix boolean, number bigint) on commit drop'
+_NEW_VERSION = """
+    insert into stop_list (name, version) values ($1, 1)
+    on conflict (name) do update set version = stop_list.version + 1 returning id, version
+"""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Who changes a list, when and why; `until_ms` 0 for good. Times are Unix milliseconds."""
+
+    who: str
+    now_ms: int
+    note: str = ''
+    until_ms: int = 0
+
+
+class StoredMark(msgspec.Struct, frozen=True):
+    """When and why entries came onto a list."""
+
+    id: int
+    since_ms: int
+    until_ms: int
+    note: str
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Where a number stands; when `removed`, the rest tells of its removal."""
+
+    name: str
+    prefix: bool
+    number: int
+    removed: bool
+    since_ms: int
+    until_ms: int
+    note: str
+    who: str
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """A list, and how much it holds; `changed_ms` None when it never held anything."""
+
+    name: str
+    numbers: int
+    prefixes: int
+    changed_ms: int | None
+
+
+@asynccontextmanager
+async def opened(connect_arguments: dict[str, Any]) -> AsyncIterator[Connection]:
+    """Connect for a command; the tables are made if no server has done so yet."""
+    connection = await asyncpg.connect(**connect_arguments)
+    try:
+        await migrate(connection, MIGRATIONS)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def put(
+    connection: Connection, name: str, pages: Iterable[Sequence[Entry]], change: Change, replace: bool = False
+) -> tuple[int, int]:
+    """Put entries on a list, which is made if there is none; with `replace` all others are taken off.
+
+    Returns how many were put on, or changed, and how many were taken off. Entries that are on the list already with the
+    same note and end stay as they are, and since when. All of it happens or nothing, in a transaction that the caller
+    may have open.
+    """
+    async with connection.transaction():
+        await _bring(connection, pages)
+        list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
+        mark = await _mark(connection, change)
+        note = change.note[:MAX_NOTE]
+        came = _count(await connection.execute(_PUT, list_id, mark, version, change.until_ms, note))
+        went = _count(await connection.execute(_TAKE_OTHERS, list_id, mark, version)) if replace else 0
+        await connection.execute('drop table stop_incoming')
+        return came, went
+
+
+async def take(connection: Connection, name: str, entries: Sequence[Entry], change: Change) -> int:
+    """Take entries off a list; return how many were on it."""
+    async with connection.transaction():
+        if not await connection.fetchval('select true from stop_list where name = $1', name):
+            return 0
+        await _bring(connection, [entries])
+        list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
+        mark = await _mark(connection, change)
+        went = _count(await connection.execute(_TAKE, list_id, mark, version))
+        await connection.execute('drop table stop_incoming')
+        return went
+
+
+async def _bring(connection: Connection, pages: Iterable[Sequence[Entry]]) -> None:
+    await connection.execute(_INCOMING)
+    for page in pages:
+        await connection.copy_records_to_table('stop_incoming', records=page)
+
+
+async def _mark(connection: Connection, change: Change) -> int:
+    found = await connection.fetchval(
+        'insert into stop_mark (since, until, note, who) values ($1, $2, $3, $4) returning id',
+        change.now_ms,
+        change.until_ms,
+        change.note[:MAX_NOTE],
+        change.who[:MAX_NOTE],
+    )
+    return int(found)
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(' ')[2])
+
+
+async def put_by_hand(
+    connection: Connection, name: str, pages: Iterable[Sequence[Entry]], change: Change, replace: bool = False
+) -> tuple[int, int]:
+    """The same as `put`, in the audit."""
+    async with connection.transaction():
+        came, went = await put(connection, name, pages, change, replace)
+        if came or went:
+            what = f'stop-list {name}: {came} put on' + (f', {went} taken off' if replace else '')
+            await record(connection, change.who, what, change.note)
+    return came, went
+
+
+async def take_by_hand(connection: Connection, name: str, entries: Sequence[Entry], change: Change) -> int:
+    """The same as `take`, in the audit."""
+    async with connection.transaction():
+        went = await take(connection, name, entries, change)
+        if went:
+            some = ', '.join(shown(*entry) for entry in entries[:10]) + (', ...' if len(entries) > 10 else '')
+            await record(connection, change.who, f'stop-list {name}: {went} taken off', f'{some} {change.note}'.strip())
+    return went
+
+
+async def show(connection: Connection, digits: str) -> list[Shown]:
+    """Return where a number stands, by lists."""
+    rows = await connection.fetch(_SHOW, int(digits), [int(digits[:length]) for length in range(1, len(digits) + 1)])
+    return [Shown(*row) for row in rows]
+
+
+async def lists(connection: Connection) -> list[Counted]:
+    """Return all lists."""
+    return [Counted(*row) for row in await connection.fetch(_LISTS)]
+
+
+async def entries_of(connection: Connection, name: str) -> AsyncIterator[list[tuple[Any, ...]]]:
+    """Yield pages of (prefix, number, since, until, note) of a list, in order."""
+    async with connection.transaction():
+        cursor = await connection.cursor(
+            'select prefix, number, since, until, note from stop_entry join stop_mark on stop_mark.id = mark'
+            ' where list = (select id from stop_list where name = $1) and not removed order by prefix, number',
+            name,
+        )
+        while rows := await cursor.fetch(PAGE):
+            yield [tuple(row) for row in rows]
+
+
+def shown(prefix: bool, number: int) -> str:
+    """Return an entry as people write it."""
+    return f'{number}*' if prefix else str(number)
+
+
+class StopListRecords:
+    """Stop-lists as a server follows them, on a connection of its own."""
+
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
+
+    async def versions(self) -> dict[str, int]:
+        """Return the version of each list."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> dict[str, int]:
+            return {
+                row['name']: row['version'] for row in await connection.fetch('select name, version from stop_list')
+            }
+
+        return await self._connection.run(fetch)
+
+    async def read(self, name: str, begin: Callable[[], None], take_page: Callable[[list[Any]], Any]) -> None:
+        """Give a whole list to `take_page`, in pages of (prefix, number, mark), its numbers in order.
+
+        `begin` is called before the first page, and again when a broken connection makes it begin anew.
+        """
+        await self._connection.run(lambda c, doubtful: _read(c, begin, take_page, _LOAD, name))
+
+    async def changes(self, name: str, above: int, up_to: int, take_page: Callable[[list[Any]], Any]) -> None:
+        """Give what changed between two versions to `take_page`, in pages of (prefix, number, mark, removed,
+        since, until, note), where the last three are of the mark.
+
+        A page may come twice.
+        """
+        await self._connection.run(lambda c, doubtful: _read(c, _nothing, take_page, _CHANGES, name, above, up_to))
+
+    async def marks(self, ids: list[int]) -> list[StoredMark]:
+        """Return these marks."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[StoredMark]:
+            rows = await connection.fetch(
+                'select id, since, until, note from stop_mark where id = any($1::integer[])', ids
+            )
+            return [StoredMark(*row) for row in rows]
+
+        return await self._connection.run(fetch)
+
+    async def put(self, name: str, numbers: Sequence[int], change: Change) -> int:
+        """Put numbers on a list; return how many are new on it. After a doubtful commit they count as there."""
+        entries = [(False, number) for number in numbers]
+
+        async def insert(connection: Connection, doubtful: bool) -> int:
+            return (await put(connection, name, [entries], change))[0]
+
+        return await self._connection.run(insert)
+
+    async def expire(self, now_ms: int) -> int:
+        """Take off what ran out, and forget what was taken off a day ago; return how many ran out."""
+
+        async def clean(connection: Connection, doubtful: bool) -> int:
+            await connection.execute(_PURGE, now_ms - DAY_MS)
+            await connection.execute(_PURGE_MARKS, now_ms - 2 * DAY_MS)
+            names = [row['name'] for row in await connection.fetch(_EXPIRED_LISTS, now_ms)]
+            return sum([await _expire(connection, name, now_ms) for name in names])
+
+        return await self._connection.run(clean)
+
+
+async def _expire(connection: Connection, name: str, now_ms: int) -> int:
+    async with connection.transaction():
+        list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
+        mark = await _mark(connection, Change('smsc', now_ms, 'ran out'))
+        return _count(await connection.execute(_EXPIRE, list_id, mark, version, now_ms))
+
+
+async def _read(
+    connection: Connection,
+    begin: Callable[[], None],
+    take_page: Callable[[list[Any]], Any],
+    query: str,
+    name: str,
+    *arguments: int,
+) -> None:
+    begin()
+    async with connection.transaction():
+        list_id = await connection.fetchval('select id from stop_list where name = $1', name)
+        cursor = await connection.cursor(query, list_id, *arguments)
+        while rows := await cursor.fetch(PAGE):
+            take_page(rows)
+
+
+def _nothing() -> None:
+    """Nothing to begin anew."""

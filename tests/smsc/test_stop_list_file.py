@@ -1,0 +1,109 @@
+"""Files of numbers, as people have them."""
+
+import gzip
+
+import pytest
+
+from smsc.stop_list_file import PAGE, NumbersFile, NumbersFileError, parse_entry
+
+NUMBER = 79161234567
+PACKED = gzip.compress(b''.join(b'%d\n' % number for number in range(79160000000, 79160009000, 7)))
+
+
+@pytest.fixture
+def file_of(tmp_path):
+    def write(content, name='numbers.csv', **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return NumbersFile(path, **options)
+
+    return write
+
+
+def entries(file):
+    return [entry for page in file.pages() for entry in page]
+
+
+@pytest.mark.parametrize(
+    ('text', 'entry'),
+    [
+        ('79161234567', (False, NUMBER)),
+        (' +7 (916) 123-45-67 ', (False, NUMBER)),
+        ('0079161234567', (False, NUMBER)),
+        ('7900*', (True, 7900)),
+        ('+7 900*', (True, 7900)),
+        ('112', (False, 112)),
+    ],
+)
+def test_a_number_is_read_as_people_write_it(text, entry):
+    assert parse_entry(text) == entry
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['', '*', 'MyBank', '89161234567x', '7.91612E+10', '79161234567.0', '09161234567', '7*16', '1' * 16, '٧٩١٦', '-'],
+)
+def test_what_is_no_number_is_an_error(text):
+    with pytest.raises(ValueError, match=r'is no number|would be|more than|begins with'):
+        parse_entry(text)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'79161234567\n7900*\n',
+        b'79161234567\r\n\r\n7900*',
+        b'\xef\xbb\xbf79161234567\n7900*\n',
+        b'msisdn\n79161234567\n7900*\n',
+        b'name;number;day\n"a;b";79161234567;1\nc;"7900*";2\n',
+        b'phone,name\n79161234567,a\n7900*,"b, c"\n',
+        'имя\tТелефон\nа\t79161234567\nб\t7900*\n'.encode(),
+        'имя;Номер\nа;79161234567\nб;7900*\n'.encode('cp1251'),
+        gzip.compress(b'number\n79161234567\n7900*\n'),
+    ],
+    ids=['plain', 'crlf', 'bom', 'heading', 'semicolons', 'commas', 'tabs', 'cp1251', 'gzip'],
+)
+def test_each_form_of_file_is_read(file_of, content):
+    file = file_of(content)
+    assert entries(file) == [(False, NUMBER), (True, 7900)]
+    assert (file.read, file.bad) == (2, [])
+
+
+def test_a_column_may_be_named(file_of):
+    assert entries(file_of('number;whom\n1;79161234567\n', column='Whom')) == [(False, NUMBER)]
+    with pytest.raises(NumbersFileError, match=r'numbers.csv:1: there is no column who; the heading has: number, whom'):
+        entries(file_of('number;whom\n1;79161234567\n', column='who'))
+
+
+def test_mistakes_are_named_by_their_lines_and_nothing_is_taken_in(file_of):
+    file = file_of('number;name\n79161234567;a\nabc;b\n\n0916;c\n')
+    with pytest.raises(NumbersFileError) as raised:
+        entries(file)
+    text = str(raised.value)
+    assert "numbers.csv:3: 'abc' is no number\n" in text
+    assert "numbers.csv:5: '0916' begins with 0" in text
+    assert '--skip-bad' in text
+
+
+def test_mistakes_may_be_left_out(file_of):
+    file = file_of('number\nabc\n79161234567\n' + 'x\n' * 100, skip_bad=True)
+    assert entries(file) == [(False, NUMBER)]
+    assert (file.bad_count, len(file.bad)) == (101, 20)
+
+
+def test_a_long_file_comes_in_pages_and_tells_how_far_it_is(file_of):
+    file = file_of('\n'.join(map(str, range(79160000000, 79160000000 + 2 * PAGE + 5))))
+    told: list[int] = []
+    assert [len(page) for page in file.pages(told.append)] == [PAGE, PAGE, 5]
+    assert told[-1] == file._path.stat().st_size
+
+
+@pytest.mark.parametrize('content', [PACKED[:40], PACKED[:30] + bytes(20) + PACKED[50:], b'\x1f\x8b\x00'])
+def test_a_broken_archive_is_an_error(file_of, content):
+    with pytest.raises(NumbersFileError, match='cannot be read'):
+        entries(file_of(content))
+
+
+def test_binary_rubbish_is_an_error(file_of):
+    with pytest.raises(NumbersFileError):
+        entries(file_of(bytes(range(256)) * 1000))
