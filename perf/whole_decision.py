@@ -132,11 +132,11 @@ def _routes(count: int) -> list[dict[str, Any]]:
         kind = number % 5
         when: dict[str, Any] = {'account': f'account{rng.randrange(ACCOUNTS)}'} if rng.random() < 0.5 else {}
         if kind < 3:
-            when['destination'] = f'79{rng.randrange(10 ** rng.randint(2, 5))}*'
+            when['destination'] = f'79{number:04}*'
         elif kind == 3:
             when |= {'operator': rng.choice(OPERATORS), 'source_addr': f'Sender{number}'}
         else:
-            when |= {'country': rng.choice(('KZ', 'BY', 'AM')), 'category': 'advertising'}
+            when |= {'country': rng.choice(('KZ', 'BY', 'AM')), 'operator': f'operator{number}'}
         found.append({'name': f'route {number}', 'when': when} | to)
     found.append({'name': 'by price', 'when': {'operator': 'mts'}, 'cheapest': ['mts', 'aggregator']})
     return [*found, {'name': 'rest', 'split': {'mts': 70, 'aggregator': 30}}]

@@ -63,14 +63,14 @@ class Decider:
                 return step.judge(facts)
         return None
 
-    def decide_again(self, facts: Facts) -> Decision | Verdict:
-        """The same for a message that was accepted and is replaced by another text; leaves nothing to forget."""
+    def object(self, facts: Facts) -> Verdict | None:
+        """Return what the policy has against a text that replaces another; leaves nothing behind."""
         self.locate(facts)
         for step in self._steps.get(facts.account, ()):
             verdict = step.peek(facts) if step.name in STATELESS else None
             if verdict is not None:
                 return verdict
-        return self.table.decide(facts)
+        return None
 
     def route(self, facts: Facts) -> Decision:
         """Return the route of a message that was accepted already: its policy is not asked again."""

@@ -12,12 +12,15 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from routing.conditions import Condition, Holds, Words, text_last
 from routing.facts import Facts
 
+_NO_PREFIX: tuple[str, ...] = ('',)
 MAX_MEMO = 3_000_000  # candidates remembered for prefixes, 8 octets each
 LIST_COST = 12  # what a list costs besides, in the same unit
 
 Conditions = tuple[Condition, ...]
 Candidate = tuple[int, tuple[Holds, ...], tuple[Holds, ...]]
 """A rule by its position, what is left to ask, and what is left to ask of the text."""
+
+Lists = tuple[list[Candidate], ...]
 
 _SHELVES = ('destination', 'source_addr', 'operator', 'country')
 _ACCOUNTS = frozenset({'account', 'upstream'})
@@ -71,36 +74,36 @@ class _Group:
 
     def forget(self) -> None:
         """What is off has changed."""
-        self._lists: dict[str, list[list[Candidate]] | None] = dict.fromkeys(('', *self._by_prefix))
+        self._lists: dict[str, Lists] = dict.fromkeys(('', *self._by_prefix), ())  # () is not made yet
 
-    def by_number(self, chain: tuple[str, ...]) -> list[list[Candidate]]:
-        """Return the list of rules that a number can match, and of those that are found by no word.
+    def reached(self, facts: Facts, chain: tuple[str, ...]) -> Lists:
+        """Return all lists that a message is to be compared with.
 
-        `chain` are the prefixes of rules that it begins with, the longest first, and ''.
+        `chain` are the prefixes of rules that its number begins with, the longest first, and ''.
         """
+        known, found = self._lists, None
         for prefix in chain:
-            if prefix in self._lists:
-                found = self._lists[prefix]
-                return self._learn(prefix) if found is None else found
-        return []
-
-    def _learn(self, prefix: str) -> list[list[Candidate]]:
-        found = [self._gather(prefix)]
-        if self._room.takes(found[0]):
-            self._lists[prefix] = found
-        return found
-
-    def reached(self, facts: Facts, chain: tuple[str, ...]) -> list[list[Candidate]]:
-        """Return all lists that a message is to be compared with; `chain` is that of its number."""
-        found = self.by_number(chain)
+            found = known.get(prefix)
+            if found is not None:
+                break
+        if not found:
+            found = self.by_number(chain)
         senders, operators, countries = self.shelves
         if senders and facts.source_addr in senders:
-            found = [*found, senders[facts.source_addr]]
+            found = *found, senders[facts.source_addr]
         if operators and facts.operator in operators:
-            found = [*found, operators[facts.operator]]
+            found = *found, operators[facts.operator]
         if countries and facts.place.country in countries:
-            found = [*found, countries[facts.place.country]]
+            found = *found, countries[facts.place.country]
         return found
+
+    def by_number(self, chain: tuple[str, ...]) -> Lists:
+        """Return the list of rules that a number can match, and of those that are found by no word; remember it."""
+        prefix = next(one for one in chain if one in self._lists)
+        found = self._gather(prefix)
+        if self._room.takes(found):
+            self._lists[prefix] = (found,)
+        return (found,)
 
     def _gather(self, prefix: str) -> list[Candidate]:
         """Return candidates up to the first one that takes every number that begins so."""
@@ -175,7 +178,12 @@ class Index:
         """
         best = nothing = len(self._off)
         texts: list[Candidate] = []
-        chain = self._chain_of(facts.destination)
+        destination, chains = facts.destination, self._chains
+        chain = _NO_PREFIX
+        for length in self._lengths:
+            if destination[:length] in chains:
+                chain = chains[destination[:length]]
+                break
         for group in self._groups_of.get(facts.account, self._general):
             for candidates in group.reached(facts, chain):
                 for candidate in candidates:
@@ -194,15 +202,6 @@ class Index:
         if texts:
             best = self._first(texts, facts, best)
         return -1 if best == nothing else best
-
-    def _chain_of(self, destination: str) -> tuple[str, ...]:
-        """Return the prefixes of rules that a number begins with, the longest first, and ''."""
-        chains = self._chains
-        for length in self._lengths:
-            chain = chains.get(destination[:length])
-            if chain is not None:
-                return chain
-        return chains['']
 
     def _first(self, candidates: list[Candidate], facts: Facts, best: int) -> int:
         """Return the first of these rules whose conditions on the text hold, `best` if that is before it."""

@@ -25,7 +25,9 @@ from pdu.status import CommandStatus
 from pdu.times import format_absolute
 from smpp.aio.connection import Connection
 from smpp.versions import SMPP_5_0
+from smsc.admission import INTERNATIONAL_TON
 from smsc.clock import wall_ms
+from smsc.deciding import E164_NPI, asked_of
 from smsc.looking import LookingTime
 from smsc.message_ids import parse_message_id_of
 from smsc.queued import PAGE, Addresses, QueuedMessages, has_destination_type, has_source_type
@@ -158,7 +160,7 @@ class Amendments:
         return [
             message
             for message in await self._core.store.amending.find(message_id, account.name)
-            if pdu.source_addr in (b'', message.pdu.source_addr) and has_source_type(message.pdu, pdu)
+            if pdu.source_addr in (b'', asked_of(message).source_addr) and has_source_type(asked_of(message), pdu)
         ]
 
     # cancel_sm
@@ -166,6 +168,9 @@ class Amendments:
     async def _cancel(self, account: 'Account', pdu: CancelSm, _: bool, timeout: asyncio.Timeout) -> Pdu:
         """End what is still queued (SMPP 3.4 section 4.9): one message, or all with these addresses."""
         turns = self.turns_of(account.name)
+        digits = account.submitter.normalise(pdu.destination_addr.decode('latin-1'), pdu.dest_addr_ton).encode()
+        if digits != pdu.destination_addr:  # as its message has it, see `deciding`
+            pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi = digits, INTERNATIONAL_TON, E164_NPI
         if pdu.message_id:
             named = [message for message in await self._named(account, pdu) if _is_meant(message, pdu)]
             cancelled = await self._cancel_ids(turns, _unfinished(named), timeout)

@@ -53,7 +53,7 @@ def run(path: Path) -> None:
 @config_option
 def check(path: Path) -> None:
     """Check the configuration without starting anything."""
-    configuration = load(path)
+    configuration = load(path, thorough=True)
     for notice in configuration.not_in_effect:
         click.echo(f'{notice.file}:{notice.line}: {notice.key}: not in effect yet: {notice.what}')
     for warning in configuration.warnings:

@@ -126,6 +126,7 @@ def make(
     except Refused:
         if decision.__class__ is not Verdict:
             core.decider.forget(facts)
+            core.joining.forget(facts, pdu)
         raise
     if segments > 1 or account.recoded:
         message.segments = segments
@@ -181,6 +182,11 @@ def _readdress(message: Message, facts: Facts) -> None:
         pdu.source_addr = facts.new_source_addr.encode('latin-1', 'replace')
         set_source_type(pdu)
     pdu.octets = encode(pdu)
+
+
+def asked_of(message: Message) -> Asked | SubmitSm | DeliverSm:
+    """Return what has the addresses of a message as its ESME wrote them."""
+    return message.asked or message.pdu
 
 
 def is_split(core: 'Core', upstreams: tuple[str, ...]) -> bool:

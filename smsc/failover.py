@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from smsc.upstream import Upstream
 
 log = structlog.get_logger()
-PAGE = 5_000
-OFFLINE_S = 0.4  # how long messages wait in memory for a link to return; the tick adds half a second
+PAGE = 1_000
+OFFLINE_S = 0.4  # how long messages wait for a link to return; the tick adds half a second
+STARTING_S = 1.0  # the same for links that have just been begun
 START = (0, 0)
 
 
@@ -59,7 +60,10 @@ class Failover:
 
     def _leave(self, upstream: 'Upstream', now: float) -> None:
         feed = upstream.feed
-        if not feed.outbox.offline and not upstream.reachable and (feed.off or now - feed.idle_since > OFFLINE_S):
+        may_return = now - feed.idle_since <= OFFLINE_S or now - upstream.started_at <= STARTING_S
+        if may_return and not (upstream.reachable or feed.off):
+            return
+        if not (upstream.reachable or feed.outbox.offline):
             self._go_offline(upstream)
         if not self._has_others(upstream):
             return

@@ -209,7 +209,7 @@ class Ingress:
                 segments = segments or segment_count(submit, config.alphabet)
                 messages.append(make(self.core, account, config, submit, segments, now_ms))
             except Repeated as repeated:
-                repeated_id = repeated.message_id
+                repeated_id = repeated_id or repeated.message_id
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 refused.append(unsuccess(destination, refusal.command_status))
@@ -223,9 +223,9 @@ class Ingress:
         response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(refused))
         if not messages:
             if repeated_id:
-                response.message_id = format_message_id(repeated_id, config)
-            else:
-                response.command_status = refused[0].error_status_code
+                self.replies.echo(repeated_id, account.name, Echo(connection, response, 0))
+                return
+            response.command_status = refused[0].error_status_code
             session.respond(response)
             return
         response.message_id = format_message_id(messages[0].id, config)
@@ -328,7 +328,17 @@ class Ingress:
             answer: Any = response.accept() if isinstance(response, MultiReply) else response
             answer.message_id = format_message_id(replaced.shown_id or replaced.id, account.config)
             self.replies.respond(connection, answer, held)
+            self.replies.answer_replaced(message, answer.message_id)
             connection.flush()
+            self._count_replaced(message, replaced.shown_id or replaced.id)
+
+    def _count_replaced(self, message: Message, shown_id: int) -> None:
+        """A message became the text of one that had been counted; what repeats it repeats that one."""
+        if message.facts is not None:
+            self.core.decider.forget(message.facts)
+            message.facts.message_id = shown_id
+            self.core.decider.judge_part(message.facts)
+            message.facts = None
 
     def _refuse_all(self, messages: list[Message]) -> None:
         """The store did not come back in time: say so, and see to it that what was stored all the same is not sent."""

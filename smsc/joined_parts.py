@@ -17,8 +17,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from domain.message import Message
-from pdu.pdus import SubmitSm
+from domain.message import Asked, Message
+from pdu.pdus import DeliverSm, SubmitSm
 from pdu.segments import Concatenation
 from smsc.assembly import JOINED_OCTETS, join
 from smsc.text import payload_of, text_of
@@ -73,8 +73,8 @@ class _Decided(msgspec.Struct, Generic[D], gc=False):
     marks: dict[int, int] = {}
 
 
-def parts_key(account: str, pdu: SubmitSm, part: Concatenation) -> PartsKey:
-    """Return the key of the message that this is a part of; `part` is `wire_forms.part_of`'s."""
+def parts_key(account: str, pdu: Asked | SubmitSm | DeliverSm, part: Concatenation) -> PartsKey:
+    """Return the key of the message that this is a part of; addresses are the ESME's, `part` `wire_forms.part_of`'s."""
     return PartsKey(account, pdu.source_addr, pdu.destination_addr, part.reference, part.wide, part.total)
 
 
@@ -222,9 +222,14 @@ class Joiner(Generic[D]):
             return None
         return decided.decision
 
+    def forget_decision(self, key: PartsKey) -> None:
+        """Decide a message anew: the part that was decided about was not accepted."""
+        self._decided.pop(key, None)
+
     def forget_decisions(self) -> None:
-        """Decide everything anew from now on, as after a reload."""
-        self._decided.clear()
+        """Decide everything anew from now on, as after a reload; but no message of which parts are still to come."""
+        for key in [key for key, decided in self._decided.items() if len(decided.marks) >= key.total]:
+            del self._decided[key]
 
 
 def _agrees(held: _Held, sequence: int, message: Message) -> bool:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from domain.errors import Refused
-from domain.message import Kind, Message
-from pdu.pdus import SubmitSm
+from domain.message import Asked, Kind, Message
+from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
 from pdu.segments import Concatenation
 from pdu.status import CommandStatus
@@ -20,7 +20,7 @@ from routing.steps import Verdict
 from routing.table import Decision
 from smsc.admission import status_of
 from smsc.clock import wall_ms
-from smsc.deciding import facts_of
+from smsc.deciding import asked_of, facts_of
 from smsc.dispatching import dispatch
 from smsc.joined_parts import Joiner, Parts, joined_text, parts_key
 from smsc.stage import Stage
@@ -74,11 +74,16 @@ class Joining:
         account = self.core.account(message.account)
         wait_s = account.config.parts_wait_s if account.config else DEFAULT_WAIT_S
         if part is None:  # its account was told otherwise what a part is
-            self._judge(Parts(parts_key(message.account, pdu, Concatenation(0, 1, 1)), [message], [1]))
+            self._judge(Parts(parts_key(message.account, asked_of(message), Concatenation(0, 1, 1)), [message], [1]))
             return
-        key = parts_key(message.account, pdu, part)
+        key = parts_key(message.account, asked_of(message), part)
         for parts in self.joiner.add(key, part.sequence, message, self.core.loop.time(), wait_s):
             self._judge(parts)
+
+    def forget(self, facts: Facts, pdu: Asked | SubmitSm | DeliverSm) -> None:
+        """A part was not accepted after all: a decision about it holds for no others, they count anew."""
+        if facts.part is not None and not facts.only_part:
+            self.joiner.forget_decision(parts_key(facts.account, pdu, facts.part))
 
     def tick(self, now: float) -> None:
         """Judge what has waited long enough."""
@@ -91,13 +96,18 @@ class Joining:
         account = core.account(parts.key.account)
         first = parts.messages[0]
         assert isinstance(first.pdu, SubmitSm)
-        facts = facts_of(account.submitter, first.pdu, max(1, parts.key.total), wall_ms(), first.priority)
+        priority = first.pdu.priority_flag or (account.config.priority if account.config else 0)
+        facts = facts_of(account.submitter, first.pdu, max(1, parts.key.total), wall_ms(), priority)
+        asked = asked_of(first)  # a sender that was put in is not one that the account may ask for
+        facts.source_addr, facts.source_addr_ton = asked.source_addr.decode('latin-1'), asked.source_addr_ton
         facts.known_text = joined_text(parts, account.submitter.alphabet)
         facts.user_data = b''.join([payload_of(message.pdu) for message in parts.messages])
         facts.message_id = first.id
         decision = core.decider.decide(facts)
-        if isinstance(decision, Decision):
+        if isinstance(decision, Decision) and parts.complete:  # else late ones would go on unread
             self.joiner.remember(parts, decision, core.loop.time(), KEEP_S)
+        if isinstance(decision, Decision) and decision.reject:
+            core.decider.forget(facts)
         for message in parts.messages:
             accepted_price = message.price
             self._put_on(message, facts, decision)

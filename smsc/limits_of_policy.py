@@ -1,9 +1,9 @@
 """The steps of the policy that remember what was sent: made from the configuration, filled again by a start.
 
-Duplicates are read back before anybody may bind: of the last hour at most, and up to a bound that keeps the start short.
-A message that is sent again after a restart is known. The counts of today are read back behind the traffic, at
-half the speed the node has: until that is done, limits let pass more than they should. A limit that comes with a reload
-counts from then on; the next start counts the whole day.
+Duplicates are read back before anybody may bind, of the last hour and up to a bound at most, so that starts are short:
+a message that is sent again after a restart is known. The counts of today are read back behind the traffic, at half the
+speed the node has: until that is done, limits let pass more than they should. A limit that comes with a reload counts
+from then on; the next start counts the whole day.
 """
 
 import asyncio

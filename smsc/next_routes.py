@@ -59,8 +59,10 @@ class NextRoutes:
         self._table: RouteTable | None = None
         self._retries: dict[str, Retry] = {}
         self._waits = False
-        self.stage = Stage[Failed, set[int]](
-            'next route', self._begin, self._handle_begun, self._abandon, core.configuration.queues.batch
+        batch = core.configuration.queues.batch
+        self.stage = Stage[Failed, set[int]]('next route', self._begin, self._handle_begun, self._abandon, batch)
+        self.delivered = Stage[Failed, None](
+            'delivered late', self._take_out, self._handle_delivered, self._abandon, batch
         )
 
     @property
@@ -95,8 +97,8 @@ class NextRoutes:
         """
         if not self._has_it(message, failed):
             if state == MessageState.DELIVERED:
-                late = Failed(message, '', failed, source, parked)
-                self._core.add_task(self._end_delivered(late), 'delivered late')
+                self.delivered.items.append(Failed(message, '', failed, source, parked))
+                self.delivered.kick()
                 return True
             self._core.duplicate_outcomes += 1  # recorded, not forwarded: another upstream has it now
             self._answer(source, parked)
@@ -228,35 +230,40 @@ class NextRoutes:
 
     # A late DELIVRD
 
-    async def _end_delivered(self, late: Failed) -> None:
-        """A message has been delivered after all: it ends, and the next upstream is not to get it any more."""
-        message = late.message
-        await self._core.shelf.alone(partial(self._take_out, message))
-        self._core.finish(message, MessageState.DELIVERED, 0, late.source, late.parked)
-        self._core.finishing.kick()
+    async def _take_out(self, items: list[Failed]) -> None:
+        await self._core.shelf.alone(partial(self._take_out_alone, items))
 
-    async def _take_out(self, message: Message) -> None:
-        """Take a message out of memory, wherever it waits, in the shelf's worker. Its row goes with its outcome."""
+    async def _take_out_alone(self, items: list[Failed]) -> None:
+        """Take messages out of memory, wherever they wait, in the shelf's worker. Their rows go with their outcomes."""
         core = self._core
-        rows = await core.store.amending.waiting_of([message.id])
-        message.stored_wait = bool(rows)
-        if message.id in core.shelf.loaded:
-            for upstream in core.upstreams.values():
-                self._take_out_of(upstream, message.id)
-        else:
-            message.counted = bool(rows)  # it still waits, as its account sees it
+        ids = {item.message.id for item in items}
+        waiting = {row.message.id for row in await core.store.amending.waiting_of(list(ids))}
+        loaded = ids & core.shelf.loaded
+        for upstream in core.upstreams.values() if loaded else ():
+            self._take_out_of(upstream, loaded)
+        for item in items:
+            message = item.message
+            message.stored_wait = message.id in waiting
+            if message.id not in loaded:
+                message.counted = message.stored_wait  # it still waits, as its account sees it
 
-    def _take_out_of(self, upstream: 'Upstream', message_id: int) -> None:
+    def _take_out_of(self, upstream: 'Upstream', ids: set[int]) -> None:
         core, outbox = self._core, upstream.feed.outbox
-        waiting = outbox.find_ids({message_id}) if outbox.in_memory else []
+        waiting = outbox.find_ids(ids) if outbox.in_memory else []
         outbox.withdraw_all(waiting)
         for message in waiting:
             core.count_sent(message)
             core.shelf.left(message)
         for connection in upstream.feed.connections:
             for item in connection.session.window.pending.values():
-                if isinstance(item, Message) and item.id == message_id:
+                if isinstance(item, Message) and item.id in ids:
                     item.state = int(MessageState.DELIVERED)  # so that it is not sent again
+
+    def _handle_delivered(self, items: list[Failed], _: None) -> None:
+        """These were delivered after all, and their next upstreams get them no more: they end."""
+        for item in items:
+            self._core.finish(item.message, MessageState.DELIVERED, 0, item.source, item.parked)
+        self._core.finishing.kick()
 
     # Receipts that are missing
 
@@ -274,8 +281,11 @@ class NextRoutes:
 
     async def poll(self) -> None:
         """Look for receipts that have not come in time."""
-        core = self._core
-        now_ms = wall_ms()
+        while await self._poll_page() == PAGE:
+            pass
+
+    async def _poll_page(self) -> int:
+        core, now_ms = self._core, wall_ms()
         page = await core.store.next_routes.missing(now_ms, PAGE)
         for missing in page:
             message = missing.message
@@ -285,7 +295,7 @@ class NextRoutes:
             name = '' if retry is None else self._after(retry, message, missing.upstream)
             if name:
                 self.stage.items.append(Failed(message, name, missing.upstream))
-        self.stage.kick()
         await self.stage.drain()
         if page:  # what has a next upstream is expected anew once that has taken it
             await core.store.next_routes.forget([missing.message_id for missing in page], now_ms)
+        return len(page)

@@ -109,6 +109,7 @@ class Node:
             core.sending,
             self.receipts.correlating,
             core.next_routes.stage,
+            core.next_routes.delivered,
             core.parting,
             core.resuming,
             core.finishing,
@@ -191,6 +192,7 @@ class Node:
                 core.upstreams[name] = Upstream(core, config, self.receipts)
                 core.upstreams[name].start_links(configuration)
         await core.policy.use(configuration)
+        core.joining.joiner.forget_decisions()
         core.decider = decider  # from here on no message takes an upstream that goes
         self.switchboard.apply()
         self.listener.settings = session_settings(configuration)

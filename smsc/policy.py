@@ -40,7 +40,7 @@ class Policy:
         self.plan = load_plan(data)
         self.mnp = MnpBase(data / MNP_FOLDER, configuration.mnp.operators)
         self.memory = PolicyMemory()
-        self.fraud = FraudFilter(configuration.fraud)
+        self.fraud = self._next_fraud = FraudFilter(configuration.fraud)
         self.stop_lists = stop_lists
         self.lookups: Lookups | None = None
         self._services: object = None
@@ -62,7 +62,8 @@ class Policy:
         return Decider(table, self.plan.find, self._find_operator, steps, self.objections)
 
     async def use(self, configuration: Configuration) -> None:
-        """Look ported numbers up as this configuration says; who waits for the services before goes on."""
+        """Go on with the configuration of the last `build`; who waits for services of the one before goes on."""
+        self.fraud = self._next_fraud
         self.mnp.use_codes(configuration.mnp.operators)
         if self._services == (configuration.mnp, configuration.store.redis):
             return
@@ -99,9 +100,9 @@ class Policy:
         senders = {name: sender_step(configuration, account, registered) for name, account in accounts}
         lists = load_templates(configuration.templates)
         templates = {name: template_step(account.templates, lists) for name, account in accounts}
-        self.fraud = FraudFilter(configuration.fraud, self.fraud)
-        fraud = {name: self.fraud.step(name, account.fraud) for name, account in accounts}
-        self.fraud.settle()
+        self._next_fraud = FraudFilter(configuration.fraud, self.fraud)
+        fraud = {name: self._next_fraud.step(name, account.fraud) for name, account in accounts}
+        self._next_fraud.settle()
         return {
             'senders': {name: step for name, step in senders.items() if step is not None},
             'stop_lists': {name: stop_list_step(configuration, account, self.stop_lists) for name, account in accounts},

@@ -15,7 +15,7 @@ from time import perf_counter
 
 import msgspec
 
-from domain.message import Kind, Message
+from domain.message import Asked, Kind, Message
 from pdu.pdus import CancelSm, QuerySm, ReplaceSm, ShortMessage, SubmitSm
 from pdu.receipt_text import MessageState
 from smsc.clock import wall_ms
@@ -72,7 +72,7 @@ class Change(msgspec.Struct):
     moved_in_time: bool
 
 
-def has_source_type(pdu: ShortMessage, asked: CancelSm | QuerySm | ReplaceSm | SubmitSm) -> bool:
+def has_source_type(pdu: ShortMessage | Asked, asked: CancelSm | QuerySm | ReplaceSm | SubmitSm) -> bool:
     """Return whether TON and NPI of the source are those asked for; 0 is an unknown one (SMPP 3.4 section 4.9.1)."""
     return _agree(pdu.source_addr_ton, asked.source_addr_ton) and _agree(pdu.source_addr_npi, asked.source_addr_npi)
 

@@ -26,6 +26,7 @@ from storage.rows import Located, ParkedReceipt, PartOutcome
 MESSAGE_TYPE = 0x3C  # esm_class bits 5-2, SMPP 3.4 section 5.2.12
 RECEIPT = 0x04
 INTERMEDIATE = 0x20
+DELIVERED = int(MessageState.DELIVERED)
 NOT_FINAL = frozenset({MessageState.SCHEDULED, MessageState.ENROUTE, MessageState.ACCEPTED})
 PARKED_BOUND = 100_000
 CLOCK_STEP_MS = 1_000  # that the clock of this machine may be set back between two looks at it
@@ -106,9 +107,9 @@ class Receipts:
             self.correlating.items.append(Found(upstream, upstream_message_id, state, error, source, pdu.source_addr))
         elif isinstance(item, Part):
             self._end_part(Located(item.message, item.number, item.total), state, error, source)
-        elif (
-            state == MessageState.DELIVERED and not item.next_upstream
-        ) or not self.core.next_routes.handle_outcome(upstream.name, item, state, error, source):
+        elif (state == DELIVERED and not item.next_upstream) or not self.core.next_routes.handle_outcome(
+            upstream.name, item, state, error, source
+        ):
             self.core.finish(item, state, error, source)
 
     def _pass_on(self, item: Message | Part | None, state: int) -> None:

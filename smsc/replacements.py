@@ -21,7 +21,7 @@ from pdu.tlvs import Tag, find
 from smsc.admission import check_parameters, set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.deciding import is_split
+from smsc.deciding import facts_of, is_split
 from smsc.queued import Change, Queued
 from smsc.wire_forms import segment_count
 
@@ -62,6 +62,10 @@ class Replacements:
         new.segments = segment_count(submit, config.alphabet)
         if new.segments > 1 and not new.reference:
             new.reference = self._core.references.next(submit.source_addr, submit.destination_addr)
+        facts = facts_of(account.submitter, submit, new.segments, now_ms, new.priority)
+        objection = self._core.decider.object(facts)
+        if objection is not None:
+            raise Refused(CommandStatus.ESME_RREPLACEFAIL, objection.reason)
         self._decide(new)
         if new.segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or is_split(self._core, new.upstreams)):
             raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{new.segments} segments')

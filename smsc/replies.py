@@ -57,7 +57,7 @@ class Echo(msgspec.Struct, frozen=True):
     """A request that repeats a message: it is answered as that one is."""
 
     connection: Connection
-    response: SubmitSmResp | DataSmResp
+    response: SubmitSmResp | DataSmResp | SubmitMultiResp
     held: int
 
 
@@ -93,6 +93,7 @@ class Replies:
         self.core.account(message.account).answers[status] += 1
         if message.facts is not None:
             self.core.decider.forget(message.facts)
+            self.core.joining.forget(message.facts, asked)
             message.facts = None
         answer: Any = response
         if isinstance(response, MultiReply):
@@ -127,6 +128,14 @@ class Replies:
             self._echoes.setdefault(first_id, []).append(echo)
         else:
             self.respond(echo.connection, echo.response, echo.held)
+
+    def answer_replaced(self, message: Message, shown_id: bytes) -> None:
+        """A message has given its text to a queued one, and is none of its own: what repeats it has the id of that."""
+        echoes = self._echoes.get(message.id, [])
+        for echo in echoes:
+            echo.response.message_id = shown_id
+        if echoes:
+            self._answer_echoes(message.id, 0)
 
     def _answer_echoes(self, first_id: int, status: int) -> None:
         for echo in self._echoes.pop(first_id):

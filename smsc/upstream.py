@@ -74,6 +74,7 @@ class Upstream:
         self._bound: set[Connection] = set()
         outbox = Outbox(f'upstream {config.name}', core.configuration.queues.memory, core.shelf)
         self.feed = Feed(outbox, TRANSMITTING, self.send, core.loop, core.readers)
+        self.started_at = float('-inf')
         self.available = False  # routes may choose it
         self.reachable = False  # a link is bound, and it is not switched off
         self.availability = Availability(config.availability, core.loop.time())
@@ -109,6 +110,7 @@ class Upstream:
 
     def start_links(self, configuration: Configuration) -> None:
         """Begin to connect."""
+        self.started_at = self.core.loop.time()
         self.feed.open()
         self.links = make_links(self, configuration)
         for link in self.links:

@@ -161,6 +161,8 @@ def story(told: Story, currencies: tuple[str, str] = ('', '')) -> str:
     ]
     lines += _worth(told, *currencies)
     lines += [f'operator   {upstream} took it as {theirs or "(no id)"}' for upstream, theirs, _ in told.parts]
+    if told.next_upstream:
+        lines.append(f'next route it was not delivered, and went on to {told.next_upstream}')
     if told.repeated:
         lines.append('repeated   it may have reached the operator more than once')
     if told.waits_in:

@@ -28,8 +28,14 @@ async def record(connection: Connection, who: str, what: str, details: str = '')
     `what` is the change in a few words that `smsc audit` shows and finds; `details` what else is worth knowing, such as
     the value before. Neither may hold a secret. Over-long texts are cut.
     """
-    texts = [text.replace('\x00', '')[:MAX_CHARACTERS] for text in (who, what, details)]
-    await connection.execute('insert into audit (who, what, details) values ($1, $2, $3)', *texts)
+    await connection.execute(
+        'insert into audit (who, what, details) values ($1, $2, $3)', bounded(who), bounded(what), bounded(details)
+    )
+
+
+def bounded(text: str) -> str:
+    """Return what people wrote, cut to what the store takes."""
+    return text.replace('\x00', '')[:MAX_CHARACTERS]
 
 
 async def read_audit(connect_arguments: dict[str, Any], limit: int, about: str = '') -> list[Entry]:

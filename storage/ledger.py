@@ -76,6 +76,7 @@ class Story(msgspec.Struct, frozen=True):
     cost: int = 0
     charge: int = 0
     decision: str = ''
+    next_upstream: str = ''  # that got it when one before had not delivered it
 
 
 async def read_ledger(connect_arguments: dict[str, Any]) -> Ledger:

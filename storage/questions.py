@@ -91,7 +91,7 @@ class Questions:
         async def fetch(connection: Connection, doubtful: bool) -> dict[int, list[Message]]:
             found: dict[int, list[Message]] = defaultdict(list)
             for row in await connection.fetch(sql.FIND_MESSAGE, *zip(*questions, strict=True)):
-                found[row['asked']].append(message_of(row))
+                found[row['question']].append(message_of(row))
             for messages in found.values():
                 messages.sort(key=lambda message: message.id)
             return found

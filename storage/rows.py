@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from domain.message import Kind, Message, Notice, Part
+from domain.message import Asked, Kind, Message, Notice, Part
 from pdu.codec import decode
 from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
@@ -169,7 +169,14 @@ def rows_of(messages: list[Message]) -> tuple[list[tuple[Any, ...]], list[str]]:
     if any(m.country or m.price or m.category or m.operator or m.decision or m.cost for m in messages):
         rows = [row + decided_values(message) for row, message in zip(rows, messages, strict=True)]
         columns += DECIDED_COLUMNS
+    if any(message.asked for message in messages):
+        rows = [(*row, _asked_text(message.asked)) for row, message in zip(rows, messages, strict=True)]
+        columns.append('asked')
     return rows, columns
+
+
+def _asked_text(asked: Asked | None) -> str:
+    return msgspec.json.encode(asked).decode() if asked else ''
 
 
 def segment_row(item: Message | Part) -> tuple[str, str, int, int, int]:
@@ -208,6 +215,7 @@ def message_of(row: asyncpg.Record) -> Message:
         cost=row['cost'],
         charge=row['charge'],
         next_upstream=row.get('next_upstream', ''),
+        asked=msgspec.json.decode(row['asked'], type=Asked) if row['asked'] else None,
     )
 
 

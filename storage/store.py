@@ -151,7 +151,8 @@ class Store:
             return frozenset()
         async with connection.transaction():
             unpaid = await self.credit.reserve(connection, charged)
-            await self._copy_messages(connection, [message for message in messages if message.id not in unpaid])
+            paid = [message for message in messages if message.id not in unpaid] if unpaid else messages
+            await self._copy_messages(connection, paid)
         return unpaid
 
     async def _copy_messages(self, connection: Connection, messages: list[Message]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import asyncpg
 import msgspec
 
-from storage.audit import MAX_CHARACTERS, record
+from storage.audit import bounded, record
 from storage.connection import Connection, StoreConnection
 
 SwitchKind = Literal['upstream', 'route']
@@ -40,8 +40,8 @@ async def change(connection: Connection, switch: Switch) -> bool:
                 'insert into switch (kind, name, who, note) values ($1, $2, $3, $4) on conflict do nothing',
                 switch.kind,
                 switch.name,
-                switch.who,
-                switch.note.replace('\x00', '')[:MAX_CHARACTERS],
+                bounded(switch.who),
+                bounded(switch.note),
             )
         else:
             status = await connection.execute(

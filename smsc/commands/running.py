@@ -42,10 +42,10 @@ config_option = click.option(
 )
 
 
-def load(path: Path) -> Configuration:
-    """Return the configuration. Raises ClickException with all its mistakes."""
+def load(path: Path, *, thorough: bool = False) -> Configuration:
+    """Return the configuration; `thorough` as in `smsc.config.load`. Raises ClickException with all its mistakes."""
     try:
-        return configurations.load(path)
+        return configurations.load(path, thorough=thorough)
     except configurations.ConfigurationError as error:
         raise click.ClickException(f'the configuration has mistakes:\n{error}') from error
 

@@ -25,10 +25,11 @@ __all__ = ['Configuration', 'ConfigurationError', 'Problem', 'diff', 'keep_fixed
 P = TypeVar('P', bound=msgspec.Struct)
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+def load(path: Path, environ: Mapping[str, str] = os.environ, *, thorough: bool = False) -> Configuration:
     """Return the configuration of a main file and what it includes.
 
-    Relative paths in it count from the folder of the main file. Raises ConfigurationError with every mistake found.
+    Relative paths in it count from the folder of the main file. `thorough` also looks for routes that can never match,
+    a second of work for ten thousand. Raises ConfigurationError with every mistake found.
     """
     reader = Reader(environ)
     tree = reader.read(path)
@@ -39,7 +40,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
         raise ConfigurationError(problems)  # parts are missing: what refers to them is no mistake
     made = _with_paths(made, path.parent)
     checker = Checker(made, converter, problems)
-    checker.check()
+    checker.check(thorough)
     problems += checker.problems
     if problems:
         raise ConfigurationError(problems)

@@ -18,7 +18,7 @@ def diff(old: Configuration, new: Configuration) -> list[str]:
             continue
         if isinstance(before, dict):
             lines += _named(name, before, after)
-        elif isinstance(before, tuple):
+        elif _holds_structs(before or after):
             lines += _routes(name, before, after)
         else:
             lines += _struct(name, before, after)

@@ -46,8 +46,8 @@ class Checker:
         self._good_files: set[tuple[object, ...]] = set()  # of TLS: hundreds of upstreams may share them
         self._broken = {_section(problem.key) for problem in found}
 
-    def check(self) -> None:
-        """Find every contradiction and every key that has no effect yet."""
+    def check(self, thorough: bool = False) -> None:
+        """Find every contradiction and every key that has no effect yet; `thorough`: routes that never match, too."""
         configuration = self.configuration
         self._check_smpp()
         self._check_prices()
@@ -67,7 +67,7 @@ class Checker:
             self._check_upstream(f'upstreams.{name}', upstream)
         routes = RouteChecks(self)
         routes.check()
-        if not (self.problems or self._broken):
+        if thorough and not (self.problems or self._broken):
             routes.find_never()
         self._find_later('', configuration)
 

@@ -2,7 +2,7 @@
 select u.place, found.part, found.parts, m.id, m.kind, m.account, m.upstream, m.route, m.priority, m.expires_at, m.pdu,
        m.notice, m.state,
        m.error, m.done_at, m.repeated, m.segments, m.reference, m.shown_id,
-       m.country, m.operator, m.category, m.price, m.cost, m.charge, m.next_upstream
+       m.country, m.operator, m.category, m.price, m.cost, m.charge, m.asked, m.next_upstream
 from unnest($1::text[], $2::text[], $3::integer[]) as u(upstream, upstream_message_id, place)
 cross join lateral (
     select s.message_id, s.part, s.parts from segment s

@@ -2,7 +2,7 @@
 -- $3 their time ran out before, $4 at most.
 select m.id, m.kind, m.account, m.upstream, m.route, m.priority, m.expires_at, m.pdu, m.notice, m.state, m.error, m.done_at,
        m.repeated, m.segments, m.reference, m.shown_id,
-       m.country, m.operator, m.category, m.price, m.cost, m.charge
+       m.country, m.operator, m.category, m.price, m.cost, m.charge, m.asked
 from message m
 where m.id >= $1 and m.id < $2 and m.state = 1 and m.kind = 0 and m.expires_at < $3
   and not exists (select from waiting w where w.message_id = m.id)

@@ -2,7 +2,7 @@
 -- taken a segment of it.
 select w.outbox, w.due_at, m.id, m.kind, m.account, m.upstream, m.route, m.priority, m.expires_at, m.pdu, m.notice, m.state,
        m.error, m.done_at, m.repeated, m.segments, m.reference, m.shown_id,
-       m.country, m.operator, m.category, m.price, m.cost, m.charge, w.attempts,
+       m.country, m.operator, m.category, m.price, m.cost, m.charge, m.asked, w.attempts,
        exists (select from segment s where s.message_id = m.id) as begun
 from waiting w join message m on m.id = w.message_id
 where w.message_id = any($2::bigint[]) and w.node = $1 and starts_with(w.outbox, 'upstream ')

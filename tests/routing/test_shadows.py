@@ -1,6 +1,5 @@
 """Rules that nothing can reach are found, and none that something can."""
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +95,7 @@ def test_conditions_that_can_hold_together_are_left_alone(rule):
     assert contradiction(rule) == ()
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(st.lists(conjunctions, max_size=8), st.lists(messages, min_size=1, max_size=20))
 def test_what_never_matches_is_never_found(every, some_messages):
     unreachable = {found.position for found in never(every)}

@@ -18,7 +18,7 @@ def price(upstream, facts):
     return found or None
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(st.lists(rules, max_size=12), st.lists(messages, min_size=1, max_size=8), off)
 def test_whatever_the_rules_a_message_gets_one_decision_and_the_trace_agrees(every, some_messages, switched):
     table = RouteTable(every, cost=price)

@@ -204,7 +204,12 @@ async def test_the_record_shows_the_cost_of_the_upstream_that_took_it_and_the_ma
         'mts': upstream(first.port, prices='wholesale'),
         'tele2': upstream(second.port, prices='dear'),
     }
-    found = await product(upstreams=upstreams, prices=PRICES, accounts={'bank': account(prices='retail')})
+    by_category = {'retail': {'currency': 'RUB', 'default': 9, 'entries': [{'category': 'service', 'price': 0.25}]}}
+    found = await product(
+        upstreams=upstreams,
+        prices=PRICES | by_category,
+        accounts={'bank': account(prices='retail', category='service')},
+    )
     await everywhere_bound(first)
     await everywhere_bound(second)
     esme = await bind(found)
@@ -221,6 +226,7 @@ async def test_the_record_shows_the_cost_of_the_upstream_that_took_it_and_the_ma
         assert 'price      0.25 RUB for 1 segment' in story
         assert f'cost       {cost} RUB' in story
         assert f'margin     {margin} RUB' in story
+        assert 'category service' in story
 
 
 async def test_a_reload_brings_new_prices_and_takes_credit_away(running, bind):

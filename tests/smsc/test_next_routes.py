@@ -21,8 +21,10 @@ def route(*upstreams, **on_failure):
 
 
 @pytest.fixture
-async def three(product, start_smsc, bind):
+async def three(monkeypatch, product, start_smsc, bind):
     """A product whose route has one operator, and two more for what that does not deliver: `await three(after_s=1)`."""
+
+    monkeypatch.setattr('smsc.upkeep.MISSING_POLL_S', 0.1)
 
     async def start(upstreams=('tele2',), make=product, **on_failure):
         smscs = {name: await start_smsc() for name in ('mts', 'tele2', 'beeline')}
@@ -59,6 +61,7 @@ async def test_what_one_operator_does_not_deliver_another_gets_and_the_esme_hear
     assert len(esme.delivered) == 1
     assert len(mts.submits) == 1
     assert await found.metric('smsc_next_routes_total') == 1
+    assert (await found.story(message_id)).next_upstream == 'tele2'
 
 
 @pytest.mark.wire('G4')
@@ -207,7 +210,7 @@ async def expects(found, message_id):
 @pytest.mark.wire('G4')
 async def test_a_kill_loses_no_next_route(three, spawned, bind):
     """One message is on its way to the second operator, another waits for its receipt."""
-    found, mts, tele2, _, esme = await three(make=spawned, after_s=2.0)
+    found, mts, tele2, _, esme = await three(make=spawned, after_s=1.5)
     tele2.script = lambda pdu: None
     first = await esme.submit(b'first')
     await mts.submitted(1)

@@ -54,6 +54,11 @@ def read(tmp_path):
         ('name: replies, account: bank', 'name: replies, account: shop', ['mo `replies`: changed']),
         ('node: 1', 'node: 2', ['node: 1 -> 2 (takes effect at the next start)']),
         (
+            'node: 1',
+            'node: 1\npolicy: [stop_lists, fraud]',
+            ['policy: senders, templates, stop_lists, duplicates, daily_limits, fraud -> stop_lists, fraud'],
+        ),
+        (
             '127.0.0.1:2775',
             '0.0.0.0:2775',
             ['smpp.listen: 127.0.0.1:2775 -> 0.0.0.0:2775 (takes effect at the next start)'],

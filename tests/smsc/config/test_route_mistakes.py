@@ -19,7 +19,7 @@ def checked(tmp_path):
     def checked(text: str) -> list[str]:
         (tmp_path / 'smsc.yaml').write_text(BASE + text, encoding='utf-8')
         try:
-            found = list(load(tmp_path / 'smsc.yaml', {}).warnings)
+            found = list(load(tmp_path / 'smsc.yaml', {}, thorough=True).warnings)
         except ConfigurationError as error:
             found = error.problems
         return [str(problem).removeprefix(f'{tmp_path}/') for problem in found]
