@@ -8,6 +8,10 @@ new one beside it and renames `current`; a delta is one transaction in the one i
 block that are ported: their lowest octets, then the low and then the high octets of their operators' places in the
 list of operators. That is 4 octets a number where one in twenty is ported; an entry for each would take 20. The
 entries `~about` and `~operators` are JSON.
+
+Nearly no number is ported, so a sieve (routing.sieve) stands before the entries, in a file beside them: a delta adds to
+it before it commits. `~about` says how large it is: a base that was changed by a version which knows of no sieves says
+nothing, and is used without.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +20,8 @@ from pathlib import Path
 import lmdb
 import msgspec
 
+from routing.sieve import BITS, EVERYTHING, NOTHING, Octets, map_sieve
+
 FORMAT = 1
 BLOCK_BITS = 8
 KEY_OCTETS = 6
@@ -23,6 +29,7 @@ MAX_NUMBER = 10**15 - 1  # E.164 has up to 15 digits
 MAX_OPERATORS = 1 << 14
 MAP_OCTETS = 1 << 34  # address space, no memory: a base of 50 M numbers is a fiftieth of it
 CURRENT = 'current'
+SIEVE = 'sieve'  # the file in the folder of a base
 ABOUT_KEY = b'~about'  # behind all blocks, whose keys begin with octets up to 3
 OPERATORS_KEY = b'~operators'
 MAX_NAME = 64
@@ -43,13 +50,17 @@ class DeltaAbout(msgspec.Struct, frozen=True):
 
 
 class MnpAbout(msgspec.Struct, frozen=True):
-    """What a base says of itself: where its numbers came from, when (Unix milliseconds), how many it has now."""
+    """What a base says of itself: where its numbers came from, when (Unix milliseconds), how many it has now.
+
+    `sieve` is the size of its sieve in octets, 0 without one.
+    """
 
     format: int
     source: str
     imported_at_ms: int
     rows: int
     delta: DeltaAbout | None = None
+    sieve: int = 0
 
 
 class OperatorCodes:
@@ -128,6 +139,8 @@ class MnpBase:
         self._get: Callable[[bytes], bytes | None] = _nothing
         self._names: list[str] = []
         self._operators: list[str] = []
+        self._sieve: Octets = NOTHING
+        self._mask = 0
         self.refresh()
 
     @property
@@ -136,7 +149,15 @@ class MnpBase:
         return self._transaction is None
 
     def find(self, number: int) -> str:
-        """Return the code of the operator a number was ported to, '' for one that was not; 2 us of CPU."""
+        """Return the code of the operator a number was ported to, '' for one that was not.
+
+        Takes 0.2 us of CPU for a number that the sieve holds back, 2 us for others.
+        """
+        if self._sieve[number >> 3 & self._mask] & BITS[number & 7]:
+            return self._look_up(number)
+        return ''
+
+    def _look_up(self, number: int) -> str:
         if not 0 < number <= MAX_NUMBER:
             return ''
         try:
@@ -181,6 +202,7 @@ class MnpBase:
             self._environment.close()
         self._environment = self._transaction = self._stamp = self.about = None
         self._get = _nothing
+        self._sieve, self._mask = NOTHING, 0
 
     def _read_stamp(self) -> tuple[int, int, int] | None:
         """Return what is different whenever an import has renamed another `current` into place."""
@@ -207,7 +229,7 @@ class MnpBase:
             raise
         self.close()
         self._environment = environment
-        self._use(transaction, about, names)
+        self._use(path, transaction, about, names)
 
     def _renew(self, environment: lmdb.Environment) -> None:
         """Look numbers up in the base as the latest delta left it, and give back the pages of what was before."""
@@ -222,9 +244,12 @@ class MnpBase:
             raise
         if self._transaction is not None:
             self._transaction.abort()
-        self._use(transaction, about, names)
+        self._use(Path(environment.path()), transaction, about, names)
 
-    def _use(self, transaction: 'lmdb.Transaction[bytes]', about: MnpAbout, names: list[str]) -> None:
+    def _use(self, path: Path, transaction: 'lmdb.Transaction[bytes]', about: MnpAbout, names: list[str]) -> None:
+        if self.about is None or self.about.sieve != about.sieve:  # a delta adds to the one that is mapped
+            self._sieve = map_sieve(path / SIEVE, about.sieve) or EVERYTHING
+            self._mask = len(self._sieve) - 1
         self._transaction, self.about, self._names = transaction, about, names
         self._operators = [self._codes.code(name) for name in names]
         self._get = transaction.get

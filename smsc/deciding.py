@@ -118,7 +118,7 @@ def make(
             message.is_held = True
         elif not upstreams:
             _end(message, decision, config)
-        elif segments > config.max_parts and (config.max_parts < MAX_SEGMENTS or is_split(core, upstreams)):
+        elif segments > config.max_parts and is_too_long(core, config, upstreams):
             raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
         if pdu.validity_period or pdu.schedule_delivery_time:
             set_times(message, now_ms)
@@ -187,6 +187,11 @@ def _readdress(message: Message, facts: Facts) -> None:
 def asked_of(message: Message) -> Asked | SubmitSm | DeliverSm:
     """Return what has the addresses of a message as its ESME wrote them."""
     return message.asked or message.pdu
+
+
+def is_too_long(core: 'Core', config: 'AccountConfig', upstreams: tuple[str, ...]) -> bool:
+    """Return whether a message of more segments than `max_parts` cannot go to these upstreams."""
+    return config.max_parts < MAX_SEGMENTS or is_split(core, upstreams)
 
 
 def is_split(core: 'Core', upstreams: tuple[str, ...]) -> bool:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from domain.errors import Refused
 from pdu.alphabets import AlphabetError, encode_text
 from pdu.cutting import SHORT_MESSAGE_OCTETS
 from pdu.pdus import SubmitSm
-from pdu.status import status_name
+from pdu.status import CommandStatus, status_name
 from pdu.tlvs import Tag
 from routing.actions import Decision
 from routing.decider import Decider
 from routing.facts import Facts
 from routing.steps import Verdict
 from routing.trace import trace
-from smsc.admission import set_source_type
+from smsc.admission import check_parameters, set_source_type, status_of
+from smsc.config.smpp_schema import SmppConfig
 from smsc.control import ControlError
-from smsc.deciding import Submitter, facts_of
+from smsc.deciding import Submitter, facts_of, is_too_long
 from smsc.wire_forms import segment_count
 
 if TYPE_CHECKING:
@@ -77,15 +79,29 @@ def submit_of(question: Question) -> SubmitSm:
     return pdu
 
 
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a decision depends on beside the policy and the routes: how an upstream is now ('' = not known), and what
+    an account may not have accepted in the end, as for want of credit.
+    """
+
+    smpp: SmppConfig = SmppConfig()
+    state_of: Callable[[str], str] = lambda upstream: ''
+    refusal_of: Callable[[Facts, tuple[str, ...]], Refused | None] = lambda facts, upstreams: None
+
+
 def explain(
     decider: Decider,
     submitter: Submitter,
     config: 'AccountConfig',
     question: Question,
-    state_of: Callable[[str], str] = lambda upstream: '',
+    surroundings: Surroundings = Surroundings(),  # noqa: B008 - it is frozen
 ) -> Explanation:
-    """Return why the message would take its way; `state_of` tells how an upstream is now ('' = not known)."""
+    """Return why the message would take its way. Raises QuestionError for what has no wire form."""
     pdu = submit_of(question)
+    try:
+        check_parameters(pdu, config, surroundings.smpp, speaks_5=False)
+    except Refused as refusal:
+        return Explanation((Finding('request', refusal.text, 'no'),), '', outcome=_refused(refusal))
     segments = segment_count(pdu, submitter.alphabet)
     facts = facts_of(submitter, pdu, segments, question.now_ms, config.priority)
     decider.locate(facts)
@@ -94,13 +110,25 @@ def explain(
         verdict = step.peek(facts)
         findings.append(Finding(f'step {step.name}', step.tell(facts), 'no' if verdict else ''))
         if verdict is not None:
-            return Explanation(tuple(findings), '', outcome=_objection(verdict))
+            refused = surroundings.refusal_of(facts, ()) if verdict.action == 'drop' else None
+            return _ended(findings, '', _objection(verdict), refused)
     told = trace(decider.table, facts)
     findings += [Finding(f'route {line.route}', line.why, 'yes' if line.matched else 'no') for line in told.lines]
-    if told.decision.drop or not told.decision.upstreams:
-        return Explanation(tuple(findings), told.decision.route, outcome=_no_way(told.decision, config))
-    findings += [Finding(f'upstream {name}', state_of(name)) for name in told.decision.upstreams if state_of(name)]
-    return Explanation(tuple(findings), told.decision.route, told.decision.upstreams, _way(told.decision, facts))
+    decision = told.decision
+    accepted = bool(decision.upstreams) or decision.drop or not (decision.route or config.no_route != 'receipt')
+    refused = surroundings.refusal_of(facts, decision.upstreams) if accepted else None
+    if refused or not decision.upstreams:
+        return _ended(findings, decision.route, _no_way(decision, config), refused)
+    states = [(name, surroundings.state_of(name)) for name in decision.upstreams]
+    findings += [Finding(f'upstream {name}', state) for name, state in states if state]
+    return Explanation(tuple(findings), decision.route, decision.upstreams, _way(decision, facts))
+
+
+def _ended(findings: list[Finding], route: str, outcome: str, refused: Refused | None) -> Explanation:
+    """Tell of a message that goes nowhere, by the policy or its route, or `refused` in the end."""
+    if refused is not None:
+        findings, outcome = [*findings, Finding('account', refused.text, 'no')], _refused(refused)
+    return Explanation(tuple(findings), route, outcome=outcome)
 
 
 async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
@@ -110,11 +138,28 @@ async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
     account = core.accounts.get(question.account)
     if account is None or account.config is None:
         raise ControlError(f'the running server has no account {question.account}; smsc reload brings a new one')
+    config = account.config
+    around = Surroundings(core.configuration.smpp, partial(_state, core), partial(_refusal, core, config))
     try:
-        found = explain(core.decider, account.submitter, account.config, question, partial(_state, core))
+        found = explain(core.decider, account.submitter, config, question, around)
     except QuestionError as error:
         raise ControlError(str(error)) from error
     return msgspec.to_builtins(found)
+
+
+def _refusal(core: 'Core', config: 'AccountConfig', facts: Facts, upstreams: tuple[str, ...]) -> Refused | None:
+    """Return what an account is told in the end of a message that policy and routes have nothing against."""
+    if upstreams and facts.segments > config.max_parts and is_too_long(core, config, upstreams):
+        return Refused(CommandStatus.ESME_RINVMSGLEN, f'{facts.segments} segments; max_parts is {config.max_parts}')
+    if not core.charging.accounts:
+        return None
+    try:
+        price = core.charging.price_of(config.name, facts, facts.segments)
+    except Refused as refusal:
+        return refusal
+    if price and not core.store.credit.affords(config.name, price):
+        return Refused(status_of(config.credit_status), 'its credit does not pay for it')
+    return None
 
 
 def _state(core: 'Core', name: str) -> str:
@@ -141,6 +186,10 @@ def _number(question: Question, facts: Facts) -> Finding:
     elif place.operator:
         text += f', operator {place.operator}'
     return Finding(f'number {facts.destination or question.destination}', text)
+
+
+def _refused(refusal: Refused) -> str:
+    return f'refused with {status_name(refusal.command_status)}: {refusal.text}'
 
 
 def _objection(verdict: Verdict) -> str:

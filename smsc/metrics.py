@@ -111,6 +111,7 @@ class Collector:
         yield from self._mo()
         refused = self._node.listener.refused
         yield CounterMetricFamily('smsc_connections_refused', 'Connections beyond smpp.max_connections*.', refused)
+        yield from self._policy()
         yield from self._stop_lists()
         refused_binds = self._node.authenticator.refused
         yield CounterMetricFamily('smsc_binds_refused', 'Binds refused.', refused_binds)
@@ -132,6 +133,38 @@ class Collector:
         yield GaugeMetricFamily('smsc_mo_gathering', 'MO messages that wait for parts.', len(mo.assembler))
         yield CounterMetricFamily('smsc_alerts', 'alert_notification passed on.', mo.alerts)
         yield CounterMetricFamily('smsc_alerts_dropped', 'alert_notification nobody could take.', mo.alerts_dropped)
+
+    def _policy(self) -> Iterator[Metric]:
+        """What the steps of the policy found, and what ported numbers were asked about."""
+        policy, joiner = self._node.core.policy, self._node.core.joining.joiner
+        objections = CounterMetricFamily('smsc_policy_objections', 'Messages it did not let go on.', labels=['step'])
+        for step, count in policy.objections.items():
+            objections.add_metric([step], count)
+        fraud = CounterMetricFamily('smsc_fraud_hits', 'Messages a rule found, monitored ones too.', labels=['rule'])
+        for rule, count in policy.fraud.counters.hits.items():
+            fraud.add_metric([rule], count)
+        repeated = CounterMetricFamily('smsc_duplicates', 'Messages that said the same again.', labels=['account'])
+        forgotten = CounterMetricFamily('smsc_duplicates_forgotten', 'Forgotten too early.', labels=['account'])
+        for account, seen in policy.memory.duplicates:
+            repeated.add_metric([account], seen.repeated)
+            forgotten.add_metric([account], seen.forgotten)
+        parts = CounterMetricFamily('smsc_parts_judged', 'Messages of parts judged as one.', labels=['outcome'])
+        parts.add_metric(['complete'], joiner.joined)
+        parts.add_metric(['incomplete'], joiner.incomplete)
+        parts.add_metric(['crowded'], joiner.crowded)
+        yield from (objections, fraud, repeated, forgotten, parts)
+        yield GaugeMetricFamily('smsc_parts_held', 'Messages of which parts are awaited.', len(joiner))
+        waiting = self._node.ingress.asking.waiting
+        yield GaugeMetricFamily('smsc_lookups_waiting', 'Requests that wait for a service.', waiting)
+        rests = GaugeMetricFamily(
+            'smsc_mnp_service_rests', 'It failed too often, and is not asked.', labels=['service']
+        )
+        requests = CounterMetricFamily('smsc_mnp_requests', 'Requests to services.', labels=['service', 'outcome'])
+        for state in policy.lookups.states() if policy.lookups is not None else ():
+            rests.add_metric([state.service], state.rests)
+            requests.add_metric([state.service, 'failed'], state.failed)
+            requests.add_metric([state.service, 'answered'], state.requests - state.failed)
+        yield from (rests, requests)
 
     def _stop_lists(self) -> Iterator[Metric]:
         keeping = self._node.core.stop_lists

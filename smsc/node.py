@@ -140,7 +140,7 @@ class Node:
         core.shelf.start()
         await self.switchboard.read()
         await core.stop_lists.read()
-        await core.policy.use(core.configuration)
+        core.policy.use(core.configuration)
         await recover(core, self.mo, self.last_id)
         await self.receipts.load_parked()
         await self.recalling.read_duplicates(self.last_id)
@@ -191,7 +191,9 @@ class Node:
             if name not in core.upstreams:
                 core.upstreams[name] = Upstream(core, config, self.receipts)
                 core.upstreams[name].start_links(configuration)
-        await core.policy.use(configuration)
+        former = core.policy.use(configuration)
+        if former is not None:
+            core.add_task(former.close(), 'close look-ups')
         core.joining.joiner.forget_decisions()
         core.decider = decider  # from here on no message takes an upstream that goes
         self.switchboard.apply()

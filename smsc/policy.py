@@ -61,18 +61,17 @@ class Policy:
         table = build(configuration, charging.cost if charging.upstreams else None)
         return Decider(table, self.plan.find, self._find_operator, steps, self.objections)
 
-    async def use(self, configuration: Configuration) -> None:
-        """Go on with the configuration of the last `build`; who waits for services of the one before goes on."""
+    def use(self, configuration: Configuration) -> Lookups | None:
+        """Go on with the configuration of the last `build`; return services of the one before, to be closed."""
         self.fraud = self._next_fraud
         self.mnp.use_codes(configuration.mnp.operators)
         if self._services == (configuration.mnp, configuration.store.redis):
-            return
+            return None
         self._services = configuration.mnp, configuration.store.redis
         before, self.lookups = self.lookups, None
         if configuration.mnp.services:
             self.lookups = Lookups(configuration.mnp, configuration.store.redis)
-        if before is not None:
-            await before.close()
+        return before
 
     async def close(self) -> None:
         """Ask no service any more, and close the base of ported numbers."""

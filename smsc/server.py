@@ -18,8 +18,11 @@ import msgspec
 import structlog
 
 from perf.operator import Operator, OperatorSettings
+from routing.mnp import MnpBaseError
+from routing.plan import PlanError
 from smsc import config as configurations
 from smsc.clock import wall_ms
+from smsc.config.registered_senders import SendersFileError
 from smsc.config.schema import Configuration, Listen, StoreConfig
 from smsc.control import ControlError, ControlServer, Handler
 from smsc.explaining import answer_question
@@ -34,6 +37,8 @@ from storage.store import Store
 
 log = structlog.get_logger()
 SAMPLE_S = 1.0
+UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, MnpBaseError)
+"""Files beside the configuration that changed since it was checked, or cannot be read."""
 GC_THRESHOLDS = (50_000, 20, 50)
 
 
@@ -80,7 +85,11 @@ class Server:
         stack.push_async_callback(store.close)
         await store.open(wall_ms())
         await self._start_operators(configuration, stack)
-        node = self.node = Node(configuration, store, await store.last_id())
+        last_id = await store.last_id()
+        try:
+            node = self.node = Node(configuration, store, last_id)
+        except UNREADABLE as error:
+            raise ServerError(str(error)) from error
         statuses = Statuses(node)
         http = HttpServer(
             application(Collector(node), self._not_ready),
@@ -171,7 +180,7 @@ class Server:
                 kept = configurations.keep_fixed(self.configuration, configuration)
                 try:
                     await self.node.reload(kept)
-                except TlsError as error:
+                except (TlsError, *UNREADABLE) as error:
                     raise ControlError(f'nothing was changed:\n{error}') from error
                 self.configuration = kept
             return changes

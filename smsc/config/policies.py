@@ -32,7 +32,7 @@ _DECIDED: tuple[tuple[str, str], ...] = (
     ('A4', 'Before the bind a PDU of more than 1,024 octets is too long.'),
     ('B12', 'An unbind is answered when the requests before it are; receipts that are not acknowledged come again.'),
     ('C10', 'A source of TON 1 or 2 is digits; under any other TON it is what the ESME writes.'),
-    ('C12', 'A leading `+` or `00` is no part of a number for routes; receipts show the number as the ESME wrote it.'),
+    ('C12', 'A number leaves as E.164 digits (TON and NPI 1); receipts show it as the ESME wrote it.'),
     ('C14', 'message_payload of any size goes where upstreams take it whole; split, 255 segments are the most (D13).'),
     ('C7', 'A message pays for its segments as counted when it is accepted; parts that an ESME made for themselves.'),
     ('C7', 'With credit, what the price list has no price for is ESME_RINVDSTADR. Each destination is paid for alone.'),

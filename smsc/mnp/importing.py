@@ -5,6 +5,7 @@ the base as it was; what is left lying about goes with the next import.
 """
 
 import fcntl
+import mmap
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from routing.mnp import (
     MAP_OCTETS,
     MAX_OPERATORS,
     OPERATORS_KEY,
+    SIEVE,
     DeltaAbout,
     MnpAbout,
     MnpBaseError,
@@ -34,6 +36,7 @@ from routing.mnp import (
     open_base,
     read_about,
 )
+from routing.sieve import BITS, map_sieve, note, octets_for
 from smsc.mnp.portings import MnpImportError, PortingFile
 from smsc.mnp.sorting import Sorter
 
@@ -123,19 +126,46 @@ def _write(new: Path, file: PortingFile, about: MnpAbout, tell: Tell) -> MnpAbou
     sorter, operators = Sorter(runs), _Operators([])
     for piece in file.pieces(lambda share: tell(share * READING)):
         sorter.add(piece.numbers, operators.places(piece.operators))
-    with lmdb.open(str(new), map_size=MAP_OCTETS, sync=False, metasync=False) as environment:
+    octets = octets_for(sorter.added)
+    with (
+        _new_sieve(new / SIEVE, octets) as sieve,
+        lmdb.open(str(new), map_size=MAP_OCTETS, sync=False, metasync=False) as environment,
+    ):
         for blocks in sorter.blocks():
             with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
                 cursor.putmulti(blocks, append=True)
+            _note_blocks(sieve, blocks)
             tell(READING + (1 - READING) * sorter.done)
         if not sorter.rows:
             raise MnpImportError('the file holds no number; the base in use was not changed')
-        about = msgspec.structs.replace(about, rows=sorter.rows)
+        about = msgspec.structs.replace(about, rows=sorter.rows, sieve=octets)
         with environment.begin(write=True) as transaction:
             _put_about(transaction, about, operators.names)
         environment.sync(True)
     shutil.rmtree(runs)
     return about
+
+
+@contextmanager
+def _new_sieve(path: Path, octets: int) -> Iterator[mmap.mmap]:
+    """Make an empty sieve; what it has become is on disk afterwards."""
+    with path.open('wb') as file:
+        file.truncate(octets)
+    sieve = map_sieve(path, octets, write=True)
+    assert sieve is not None
+    with sieve:
+        yield sieve
+        sieve.flush()
+
+
+def _note_blocks(sieve: mmap.mmap, blocks: list[tuple[bytes, bytes]]) -> None:
+    """Let the numbers of blocks pass, whose bits are side by side; numbers rise, so what is done leaves memory."""
+    mask, bits = len(sieve) - 1, BITS
+    for key, value in blocks:
+        first = int.from_bytes(key) << BLOCK_BITS >> 3 & mask
+        for low in value[: len(value) // 3]:
+            sieve[first + (low >> 3)] |= bits[low & 7]
+    sieve.madvise(mmap.MADV_DONTNEED)  # it is shared: the pages stay with the file
 
 
 def _put_about(transaction: 'lmdb.Transaction[bytes]', about: MnpAbout, operators: list[str]) -> None:
@@ -195,9 +225,28 @@ def apply_delta(folder: Path, file: PortingFile, source: str, now_ms: int, tell:
                 counts = _Counts()
                 _change(transaction, rows, counts)
                 delta = DeltaAbout(source, now_ms, counts.added, counts.changed, counts.returned)
-                about = msgspec.structs.replace(about, rows=about.rows + counts.added - counts.returned, delta=delta)
+                about = msgspec.structs.replace(
+                    about,
+                    rows=about.rows + counts.added - counts.returned,
+                    delta=delta,
+                    sieve=_widen_sieve(path, about.sieve, rows),
+                )
                 _put_about(transaction, about, operators.names)
         return about
+
+
+def _widen_sieve(path: Path, octets: int, rows: dict[int, int]) -> int:
+    """Let the numbers of a delta pass, on disk before it is committed; return the size of the sieve, 0 without one.
+
+    What is committed is in the sieve, whatever happens in between; that more is in it makes nothing wrong.
+    """
+    sieve = map_sieve(path / SIEVE, octets, write=True)
+    if sieve is None:
+        return 0
+    with sieve:
+        note(sieve, [number for number, place in rows.items() if place != RETURNED])
+        sieve.flush()
+    return octets
 
 
 class _Counts:

@@ -59,6 +59,8 @@ class Sorter:
 
     def __init__(self, folder: Path) -> None:
         self.rows = 0
+        self.added = 0
+        """Rows that came in, a number that came several times counted as often."""
         self.done = 0.0
         self._folder = folder
         self._rows: dict[int, int] = {}
@@ -66,6 +68,7 @@ class Sorter:
 
     def add(self, numbers: list[int], places: list[int]) -> None:
         """Add rows: numbers and the places of their operators."""
+        self.added += len(numbers)
         self._rows.update(zip(numbers, places, strict=True))
         if len(self._rows) >= RUN_ROWS:
             self._write_run()
