@@ -4,8 +4,9 @@
 
 First as many messages as asked for are split 70 to 30. Then a route prefers the first operator, which goes away for
 five seconds in the middle of a load: measured is how long it takes from the loss of its last link until one of them has
-every message that was submitted before, and until the first one gets messages again after its port is back. Ends with 1 when a share is off by
-more than 2 %, a message was lost, or either took longer than it may (1 s, and 1 s more than the pause of a link).
+every message that was submitted before, and until the first one gets messages again after its port is back. Ends with 1
+when a share is off by more than 2 %, a message was lost, or either took longer than it may (1 s, and 1 s more than the
+pause of a link).
 """
 
 import argparse
