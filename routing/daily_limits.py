@@ -20,23 +20,24 @@ DAY_MINUTES = 1_440
 class LocalDays:
     """Which day it is where a subscriber is. Remembered for a quarter of an hour: no day begins in between."""
 
-    __slots__ = ('_days', '_default', '_from_ms', '_until_ms')
+    __slots__ = ('_default', 'from_ms', 'known', 'until_ms')
 
     def __init__(self, default_zone: str = 'UTC') -> None:
         """`default_zone` is for subscribers whose zone is not known."""
         self._default = default_zone
-        self._days: dict[str, int] = {}
-        self._from_ms = self._until_ms = 0
+        self.known: dict[str, int] = {}
+        """Days by zone, which hold from `from_ms` to before `until_ms`."""
+        self.from_ms = self.until_ms = 0
 
     def of(self, zone: str, now_ms: int) -> int:
         """Return the day, in days since 1970."""
-        if not self._from_ms <= now_ms < self._until_ms:
-            self._days.clear()
-            self._from_ms = now_ms // QUARTER_MS * QUARTER_MS
-            self._until_ms = self._from_ms + QUARTER_MS
-        day = self._days.get(zone)
+        if not self.from_ms <= now_ms < self.until_ms:
+            self.known.clear()
+            self.from_ms = now_ms // QUARTER_MS * QUARTER_MS
+            self.until_ms = self.from_ms + QUARTER_MS
+        day = self.known.get(zone)
         if day is None:
-            day = self._days[zone] = self.look_up(zone, now_ms)
+            day = self.known[zone] = self.look_up(zone, now_ms)
         return day
 
     def look_up(self, zone: str, now_ms: int) -> int:
@@ -76,7 +77,10 @@ class DailyLimitStep:
         number = facts.number
         if not number:
             return None
-        day = self._days.of(facts.place.zone, facts.now_ms)
+        days, zone, now_ms = self._days, facts.place.zone, facts.now_ms
+        day = days.known.get(zone) if days.from_ms <= now_ms < days.until_ms else None
+        if day is None:
+            day = days.of(zone, now_ms)
         for categories, take, messages, limit in self._takes:
             if categories and facts.category not in categories:
                 continue

@@ -50,8 +50,8 @@ class DayCounts:
             if pieces is None:
                 return True
         counts = pieces[number & 63]
-        count = counts.get(number)
-        if count is not None:
+        if number in counts:
+            count = counts[number]
             if count >= most > 0:
                 return False
             counts[number] = count + 1

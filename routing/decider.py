@@ -9,6 +9,8 @@ from routing.facts import NOWHERE, Facts, Place
 from routing.steps import Step, Verdict
 from routing.table import Decision, RouteTable
 
+Judge = Callable[[Facts], Verdict | None]
+
 STATELESS = frozenset({'senders', 'stop_lists', 'templates', 'fraud'})
 """Steps that a message is asked again whose text or validity its ESME replaces: the others have counted it already."""
 
@@ -19,7 +21,7 @@ OF_EACH_PART = frozenset({'duplicates'})
 class Decider:
     """Numbers, policy and routes of one configuration. `steps` are by account, in their order."""
 
-    __slots__ = ('_find_operator', '_find_place', '_objections', '_steps', 'table')
+    __slots__ = ('_find_operator', '_find_place', '_judges', '_objections', '_route', '_steps', 'table')
 
     def __init__(
         self,
@@ -34,9 +36,11 @@ class Decider:
         `objections` counts the messages that each step had something against.
         """
         self.table = table
-        self._find_place = find_place
-        self._find_operator = find_operator
+        self._route = table.decide
+        self._find_place = find_place or _find_nowhere
+        self._find_operator = find_operator or _find_no_operator
         self._steps = dict(steps or {})
+        self._judges = {account: tuple(step.judge for step in steps) for account, steps in self._steps.items()}
         self._objections: MutableMapping[str, int] = {} if objections is None else objections
 
     def decide(self, facts: Facts) -> Decision | Verdict:
@@ -44,16 +48,23 @@ class Decider:
 
         A message that is not accepted after all must be handed to `forget`, unless a Verdict was returned.
         """
-        self.locate(facts)
-        steps = self._steps.get(facts.account, ())
-        for number, step in enumerate(steps):
-            verdict = step.judge(facts)
+        number = facts.number  # as `locate` does it, without the call
+        facts.place = place = self._find_place(number)
+        facts.operator = self._find_operator(number) or place.operator
+        for judge in self._judges.get(facts.account, ()):
+            verdict = judge(facts)
             if verdict is not None:
-                self._objections[step.name] = self._objections.get(step.name, 0) + 1
-                for earlier in steps[:number]:
-                    earlier.forget(facts)
+                self._note_objection(facts, judge)
                 return verdict
-        return self.table.decide(facts)
+        return self._route(facts)
+
+    def _note_objection(self, facts: Facts, judge: Judge) -> None:
+        """Count what a step had something against; those before it forget the message."""
+        number = self._judges[facts.account].index(judge)
+        *earlier, step = self._steps[facts.account][: number + 1]
+        self._objections[step.name] = self._objections.get(step.name, 0) + 1
+        for one in earlier:
+            one.forget(facts)
 
     def judge_part(self, facts: Facts) -> Verdict | None:
         """Ask those steps about a further part of a message that look at each part by itself."""
@@ -80,9 +91,8 @@ class Decider:
     def locate(self, facts: Facts) -> None:
         """Look up where the number belongs; a ported one belongs to the operator it was ported to."""
         number = facts.number
-        facts.place = place = NOWHERE if self._find_place is None else self._find_place(number)
-        ported = '' if self._find_operator is None else self._find_operator(number)
-        facts.operator = ported or place.operator
+        facts.place = place = self._find_place(number)
+        facts.operator = self._find_operator(number) or place.operator
 
     def steps_of(self, account: str) -> tuple[Step, ...]:
         """Return the steps that messages of an account take, in order."""
@@ -93,3 +103,11 @@ class Decider:
         for step in self._steps.get(facts.account, ()):
             if not facts.only_part or step.name in OF_EACH_PART:
                 step.forget(facts)
+
+
+def _find_nowhere(number: int) -> Place:
+    return NOWHERE
+
+
+def _find_no_operator(number: int) -> str:
+    return ''

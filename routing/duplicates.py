@@ -60,9 +60,10 @@ class SeenMessages:
     def see(self, key: int, message_id: int, now_ms: int) -> int:
         """Return what `find` does; without it, remember this message (not with id 0). Ids rise."""
         younger = self._younger
-        first = younger.get(key, 0) or self._elder.get(key, 0)
-        if first and (first >> TIME_SHIFT) + EPOCH_MS > now_ms - self.within_ms:
-            return first
+        if key in younger or key in self._elder:
+            first = self.find(key, now_ms)
+            if first:
+                return first
         if message_id:
             if message_id > self._turn_id or len(younger) >= self._half:
                 younger = self._turn(message_id)
@@ -143,11 +144,16 @@ class DuplicateStep:
         self._see = seen.see
         self._answer = answer
         self._status = status
-        self._key = _whole_key if len(set(by)) == len(ALL) else partial(_key_by, frozenset(by))
+        self._by_all = len(set(by)) == len(ALL)
+        self._key = _whole_key if self._by_all else partial(_key_by, frozenset(by))
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Say what becomes of a repetition; remember what is none."""
-        first = self._see(self._key(facts), facts.message_id, facts.now_ms)
+        if self._by_all and not facts.tlvs:  # as `_whole_key` does it, without the call
+            key = hash((facts.destination, facts.source_addr, facts.user_data, facts.data_coding, facts.part, None))
+        else:
+            key = self._key(facts)
+        first = self._see(key, facts.message_id, facts.now_ms)
         if not first:
             return None
         self.seen.repeated += 1

@@ -1,6 +1,7 @@
 """What is known of a message when its way is decided: what it says of itself, and what was looked up about it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -30,24 +31,27 @@ class Facts(msgspec.Struct, gc=False):
     message_payload), `part` says which part of a message an ESME made this, `message_id` is what the message will be
     known by once it is accepted, 0 when it will not be (`smsc route`). `new_source_addr` is the sender that a step puts in
     the place of the one asked for.
+
+    `read_text` decodes the text of `pdu`; without a PDU it is called with nothing.
     """
 
     account: str
     source_addr: str
     destination: str
     number: int
-    read_text: Callable[[], str]
+    read_text: Callable[..., str]
     now_ms: int = 0
     source_addr_ton: int = 0
     segments: int = 1
     tlvs: Tlvs = ()
     category: str = ''
     priority: int | None = None
+    user_data: bytes = b''
+    data_coding: int = 0
+    pdu: Any = None
     operator: str = ''
     place: Place = NOWHERE
     known_text: str | None = None
-    user_data: bytes = b''
-    data_coding: int = 0
     part: Concatenation | None = None
     message_id: int = 0
     new_source_addr: str = ''
@@ -57,5 +61,6 @@ class Facts(msgspec.Struct, gc=False):
         """Return the text, decoded when the first one asks."""
         text = self.known_text
         if text is None:
-            text = self.known_text = self.read_text()
+            pdu = self.pdu
+            text = self.known_text = self.read_text() if pdu is None else self.read_text(pdu)
         return text

@@ -14,6 +14,7 @@ from routing.facts import Facts
 
 _NO_PREFIX: tuple[str, ...] = ('',)
 MAX_MEMO = 3_000_000  # candidates remembered for prefixes, 8 octets each
+MAX_COPIES = 100_000  # rules for all accounts that are kept again with those of accounts
 LIST_COST = 12  # what a list costs besides, in the same unit
 
 Conditions = tuple[Condition, ...]
@@ -49,10 +50,14 @@ class _Room:
 class _Group:
     """The rules that messages of one account can match, or those of all accounts."""
 
-    __slots__ = ('_by_prefix', '_conditions', '_lists', '_off', '_room', 'shelves')
+    __slots__ = ('_by_prefix', '_conditions', '_off', '_room', 'lists', 'shelves')
 
     def __init__(self, rules: dict[int, Conditions], off: bytearray, room: _Room) -> None:
-        """`rules` are by position; `off` has an octet for each position, 1 for those that match nothing."""
+        """`rules` are by position; `off` has an octet for each position, 1 for those that match nothing.
+
+        `lists` are by prefix the rules that numbers can match of which it is the longest one, and those that are found
+        by no word; () before they are gathered. `shelves` are lists by sender, by operator and by country.
+        """
         self._room = room
         self._conditions = rules
         self._off = off
@@ -74,35 +79,17 @@ class _Group:
 
     def forget(self) -> None:
         """What is off has changed."""
-        self._lists: dict[str, Lists] = dict.fromkeys(('', *self._by_prefix), ())  # () is not made yet
-
-    def reached(self, facts: Facts, chain: tuple[str, ...]) -> Lists:
-        """Return all lists that a message is to be compared with.
-
-        `chain` are the prefixes of rules that its number begins with, the longest first, and ''.
-        """
-        known, found = self._lists, None
-        for prefix in chain:
-            found = known.get(prefix)
-            if found is not None:
-                break
-        if not found:
-            found = self.by_number(chain)
-        senders, operators, countries = self.shelves
-        if senders and facts.source_addr in senders:
-            found = *found, senders[facts.source_addr]
-        if operators and facts.operator in operators:
-            found = *found, operators[facts.operator]
-        if countries and facts.place.country in countries:
-            found = *found, countries[facts.place.country]
-        return found
+        self.lists: dict[str, Lists] = dict.fromkeys(('', *self._by_prefix), ())
 
     def by_number(self, chain: tuple[str, ...]) -> Lists:
-        """Return the list of rules that a number can match, and of those that are found by no word; remember it."""
-        prefix = next(one for one in chain if one in self._lists)
+        """Return the list of rules that a number can match, and of those that are found by no word; remember it.
+
+        `chain` are the prefixes of rules that the number begins with, the longest first, and ''.
+        """
+        prefix = next(one for one in chain if one in self.lists)
         found = self._gather(prefix)
         if self._room.takes(found):
-            self._lists[prefix] = (found,)
+            self.lists[prefix] = (found,)
         return (found,)
 
     def _gather(self, prefix: str) -> list[Candidate]:
@@ -153,12 +140,18 @@ class Index:
                     named.setdefault(account, {})[position] = left
         self._room = _Room()
         self._general = (_Group(general, self._off, self._room),)
-        self._groups_of = {
-            name: (*self._general, _Group(group, self._off, self._room)) for name, group in named.items()
-        }
+        self._groups_of = self._with_general(general, named)
         prefixes = {prefix for group in self._groups() for prefix in group.prefixes} | {''}
         self._lengths = sorted({len(prefix) for prefix in prefixes if prefix}, reverse=True)
         self._chains = {prefix: _chain(prefix, prefixes) for prefix in prefixes}
+
+    def _with_general(
+        self, general: dict[int, Conditions], named: dict[str, dict[int, Conditions]]
+    ) -> dict[str, tuple[_Group, ...]]:
+        """Return the groups of each account that is named: one with all its rules where these are not too many."""
+        if len(general) * len(named) <= MAX_COPIES:
+            return {name: (_Group(general | group, self._off, self._room),) for name, group in named.items()}
+        return {name: (*self._general, _Group(group, self._off, self._room)) for name, group in named.items()}
 
     def _groups(self) -> Iterable[_Group]:
         return *self._general, *(groups[-1] for groups in self._groups_of.values())
@@ -178,30 +171,46 @@ class Index:
         """
         best = nothing = len(self._off)
         texts: list[Candidate] = []
-        destination, chains = facts.destination, self._chains
-        chain = _NO_PREFIX
+        for candidates in self._reached(facts):
+            for candidate in candidates:
+                position, conditions, asks_text = candidate
+                if position >= best:
+                    break
+                for holds in conditions:
+                    if not holds(facts):
+                        break
+                else:
+                    if asks_text:
+                        texts.append(candidate)
+                    elif not self._off[position]:
+                        best = position
+                        break
+        if texts:
+            best = self._first(texts, facts, best)
+        return -1 if best == nothing else best
+
+    def _reached(self, facts: Facts) -> Lists:
+        """Return all lists that a message is to be compared with."""
+        destination, chains, chain = facts.destination, self._chains, _NO_PREFIX
         for length in self._lengths:
             if destination[:length] in chains:
                 chain = chains[destination[:length]]
                 break
+        reached: Lists = ()
         for group in self._groups_of.get(facts.account, self._general):
-            for candidates in group.reached(facts, chain):
-                for candidate in candidates:
-                    position, conditions, asks_text = candidate
-                    if position >= best:
-                        break
-                    for holds in conditions:
-                        if not holds(facts):
-                            break
-                    else:
-                        if asks_text:
-                            texts.append(candidate)
-                        elif not self._off[position]:
-                            best = position
-                            break
-        if texts:
-            best = self._first(texts, facts, best)
-        return -1 if best == nothing else best
+            for prefix in chain:
+                if prefix in group.lists:
+                    found = group.lists[prefix] or group.by_number(chain)
+                    reached = reached + found if reached else found
+                    break
+            senders, operators, countries = group.shelves
+            if senders and facts.source_addr in senders:
+                reached = *reached, senders[facts.source_addr]
+            if operators and facts.operator in operators:
+                reached = *reached, operators[facts.operator]
+            if countries and facts.place.country in countries:
+                reached = *reached, countries[facts.place.country]
+        return reached
 
     def _first(self, candidates: list[Candidate], facts: Facts, best: int) -> int:
         """Return the first of these rules whose conditions on the text hold, `best` if that is before it."""

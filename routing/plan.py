@@ -17,7 +17,12 @@ from routing.facts import NOWHERE, Place
 MAX_DIGITS = 15  # E.164
 MIN_DIGITS = 7  # below it is a short code, which no country owns by its first digits
 KEYS = 10**MAX_DIGITS
-BUCKET = 10 ** (MAX_DIGITS - 5)
+HEAD_DIGITS = 5
+BUCKET = 10 ** (MAX_DIGITS - HEAD_DIGITS)
+COMMON_DIGITS = 11  # what most numbers have, +7 and +1 among them
+_COMMON_LOW, _COMMON_HIGH = 10 ** (COMMON_DIGITS - 1), 10**COMMON_DIGITS
+_COMMON_BUCKET = 10 ** (COMMON_DIGITS - HEAD_DIGITS)
+_COMMON_SCALE = 10 ** (MAX_DIGITS - COMMON_DIGITS)
 MAX_DEPTH = 1_000
 _POWERS = tuple(10**digits for digits in range(MAX_DIGITS + 1))
 # What makes a number of so many digits one of 15; numbers that are none become 0, which is nowhere.
@@ -116,6 +121,16 @@ class NumberPlan:
             begun[-(-start // BUCKET)] += 1
         self._buckets = array('I', accumulate(begun))
         self._starts, self._places = segments.starts, segments.places
+        self._whole = self._find_whole()
+
+    def _find_whole(self) -> list[Place | None]:
+        """Return the place of all numbers that begin with the same digits, where it is one."""
+        counts, starts, places = self._buckets, self._starts, self._places
+        last = len(starts)
+        ends = [starts[after] if after < last else KEYS for after in counts]
+        return [
+            places[after - 1] if ends[head] >= (head + 1) * BUCKET else None for head, after in enumerate(counts[:-1])
+        ]
 
     @classmethod
     def of(cls, *layers: Sequence[Range]) -> 'NumberPlan':
@@ -128,6 +143,7 @@ class NumberPlan:
         Both cost nothing but this: another thread may have made the other.
         """
         self._buckets, self._starts, self._places = other._buckets, other._starts, other._places
+        self._whole = other._whole
 
     def __len__(self) -> int:
         """Return the number of stretches in which all numbers have one place."""
@@ -135,7 +151,13 @@ class NumberPlan:
 
     def find(self, number: int) -> Place:
         """Return where a number in E.164 digits belongs; NOWHERE for what is no number of 7 to 15 digits."""
-        key = number * _SCALES[bisect_right(_POWERS, number)]
+        if _COMMON_LOW <= number < _COMMON_HIGH:
+            place = self._whole[number // _COMMON_BUCKET]
+            return self._search(number * _COMMON_SCALE) if place is None else place
+        return self._search(number * _SCALES[bisect_right(_POWERS, number)])
+
+    def _search(self, key: int) -> Place:
+        """Return where a number of 15 digits belongs."""
         buckets = self._buckets
         bucket = key // BUCKET
         return self._places[bisect_right(self._starts, key, buckets[bucket] - 1, buckets[bucket + 1]) - 1]

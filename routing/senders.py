@@ -98,16 +98,16 @@ class SenderStep:
         self._registrations = registrations
         self._allowed = Pattern(_pattern(one, rules.ignore_case) for one in rules.allowed)
         self._peeked = _Finding()
-        self._known: dict[tuple[str, int, str], _Finding] = {}
-        self._nothing_to_say = not (
-            rules.kinds or rules.allowed or rules.default or (rules.operators_that_require and rules.kinds_that_require)
-        )
+        self._known: dict[tuple[str, int, str], _Finding | None] = {}  # None: it goes on as it is
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Decide; nothing is remembered of the message."""
-        if self._nothing_to_say:
+        try:
+            finding = self._known[facts.source_addr, facts.source_addr_ton, facts.operator]
+        except KeyError:
+            finding = self._find(facts)
+        if finding is None:
             return None
-        finding = self._known.get((facts.source_addr, facts.source_addr_ton, facts.operator)) or self._find(facts)
         if finding.replacement:
             _put_in(facts, finding.replacement)
         return finding.verdict
@@ -126,13 +126,13 @@ class SenderStep:
     def forget(self, facts: Facts) -> None:
         """Nothing was remembered."""
 
-    def _find(self, facts: Facts) -> _Finding:
+    def _find(self, facts: Facts) -> _Finding | None:
         key = facts.source_addr, facts.source_addr_ton, facts.operator
         finding = self._look(*key)
         if len(self._known) >= KNOWN_BOUND:
             self._known.clear()
-        self._known[key] = finding
-        return finding
+        known = self._known[key] = finding if finding.verdict or finding.replacement else None
+        return known
 
     def _look(self, sender: str, ton: int, operator: str) -> _Finding:
         """Go through the rules."""

@@ -1,7 +1,7 @@
 """Stop-lists in memory: numbers and prefixes that get no messages, a million of them in some 12 octets each.
 
-Nearly every message goes to a number that is on no list at all, so one sieve stands before all lists together: a bit
-for the last 25 bits of each number. Only what passes it, or begins like a prefix, is looked for. The lists are kept as
+Nearly every message goes to a number that is on no list at all, so one sieve (routing.sieve) stands before all lists
+together. Only what passes it, or begins like a prefix, is looked for. The lists are kept as
 sorted blocks, so that one entry comes or goes without moving the others. The truth is in the store (`smsc.stop_lists`).
 """
 
@@ -17,6 +17,7 @@ from typing import ClassVar
 import msgspec
 
 from routing.facts import Facts
+from routing.sieve import BITS, note
 from routing.steps import Verdict
 
 GLOBAL = 'global'
@@ -27,7 +28,6 @@ BLOCK = 2_048
 SIEVE_OCTETS = 1 << 22
 SIEVE_MASK = SIEVE_OCTETS - 1
 FEW_PREFIXES = 50  # up to which looking at each of them is quickest
-_BITS = tuple(1 << bit for bit in range(8))
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -147,10 +147,11 @@ class StopLists:
     def add(self, name: str, numbers: Iterable[tuple[int, int]], prefixes: Iterable[tuple[str, int]] = ()) -> None:
         """Put entries on a list, each with the id of its mark, which is in `marks` already."""
         found = self.lists.setdefault(name, StopList())
-        sieve, put = self.sieve, found.add
+        put, noted = found.add, []
         for number, mark in numbers:
             put(number, mark)
-            sieve[number >> 3 & SIEVE_MASK] |= _BITS[number & 7]
+            noted.append(number)
+        note(self.sieve, noted)
         before = len(found.prefixes)
         found.prefixes.update(prefixes)
         if len(found.prefixes) > before:
@@ -172,9 +173,7 @@ class StopLists:
     def put(self, name: str, one: StopList) -> None:
         """Have a list, or have another one in the place of what it was."""
         self.lists[name] = one
-        sieve = self.sieve
-        for number in one:
-            sieve[number >> 3 & SIEVE_MASK] |= _BITS[number & 7]
+        note(self.sieve, one)
         self._note_prefixes()
 
     def _note_prefixes(self) -> None:
@@ -231,9 +230,10 @@ class StopListStep:
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Decide; nothing is remembered but that a list was hit."""
-        number, begins = facts.number, self._lists.begins
-        if self._sieve[number >> 3 & SIEVE_MASK] & _BITS[number & 7]:
+        number = facts.number
+        if self._sieve[number >> 3 & SIEVE_MASK] & BITS[number & 7]:
             return self._judge(facts, 1)
+        begins = self._lists.begins
         if begins is not None and begins(facts.destination):
             return self._judge(facts, 1)
         return None

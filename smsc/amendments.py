@@ -270,7 +270,7 @@ class Amendments:
         """Return what a queued message has become. Keeps the account's turn: the next one is to find this message."""
         pdu = message.pdu
         assert isinstance(pdu, SubmitSm)
-        addresses = Addresses(message.account, pdu, pdu.service_type)
+        addresses = Addresses(message.account, _addresses_of(message), pdu.service_type)
 
         async def replace() -> Message | None:
             found, _ = await self._queued.find_alike(addresses)
@@ -312,6 +312,19 @@ def _is_meant(message: Message, pdu: CancelSm) -> bool:
         pdu.service_type in (b'', of.service_type)
         and pdu.destination_addr in (b'', of.destination_addr)
         and (not pdu.destination_addr or has_destination_type(of, pdu))
+    )
+
+
+def _addresses_of(message: Message) -> CancelSm:
+    """Return what other messages with the addresses of this one are looked for by."""
+    asked, pdu = asked_of(message), message.pdu
+    return CancelSm(
+        source_addr_ton=asked.source_addr_ton,
+        source_addr_npi=asked.source_addr_npi,
+        source_addr=asked.source_addr,
+        dest_addr_ton=pdu.dest_addr_ton,
+        dest_addr_npi=pdu.dest_addr_npi,
+        destination_addr=pdu.destination_addr,
     )
 
 

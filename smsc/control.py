@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 MAX_PATH_OCTETS = 100  # a socket's path has at most 107
 MAX_LINE_OCTETS = 1 << 16
 ANSWER_TIMEOUT_S = 60.0
+log = structlog.get_logger()
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
@@ -32,6 +34,10 @@ def socket_path(data: Path) -> Path:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f'smsc-{os.geteuid()}-{digest}' / 'control.sock'
+
+
+class NoServerError(ControlError):
+    """No server runs on a data folder."""
 
 
 class ControlServer:
@@ -79,15 +85,18 @@ class ControlServer:
             return {'ok': await handler(request)}
         except ControlError as error:
             return {'error': str(error)}
+        except Exception:
+            log.exception('control.error', command=request['command'])
+            return {'error': 'the server could not answer; its log says why'}
 
 
 async def ask(data: Path, command: str, **arguments: Any) -> Any:
-    """Send a command to the server of a data folder and return its answer. Raises ControlError."""
+    """Send a command to the server of a data folder and return its answer. Raises ControlError or NoServerError."""
     path = socket_path(data)
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
     except OSError as error:
-        raise ControlError(f'no server runs on {data} ({error.strerror}); start it with: smsc run') from error
+        raise NoServerError(f'no server runs on {data} ({error.strerror}); start it with: smsc run') from error
     try:
         writer.write(msgspec.json.encode({'command': command, **arguments}) + b'\n')
         line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)

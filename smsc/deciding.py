@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DROPPED = 'policy'  # the route of what a step of the policy drops
 WHOLE_FORMS = frozenset({'payload', 'as_is'})
 E164_NPI = 1
+ZERO = ord('0')
 
 
 class Submitter(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ class Submitter(msgspec.Struct, frozen=True):
     alphabet: str = 'gsm'
     category: str = ''
     normalise: Callable[[str, int], str] = lambda address, ton: without_prefix(address)
+    read_text: Callable[[SubmitSm | DeliverSm], str] = partial(text_of, alphabet='gsm')
     is_remembered: bool = False
     """Whether a step of its policy remembers messages, and must hear of those that are not accepted."""
 
@@ -54,23 +56,28 @@ class Repeated(Exception):
 
 def facts_of(submitter: Submitter, pdu: SubmitSm | DeliverSm, segments: int, now_ms: int, priority: int) -> Facts:
     """Return what is known of a message that an account submits; nothing was looked up yet."""
-    destination = submitter.normalise(pdu.destination_addr.decode('latin-1'), pdu.dest_addr_ton)
-    facts = Facts(
+    address = pdu.destination_addr
+    if pdu.dest_addr_ton == INTERNATIONAL_TON and address.isdigit() and address[0] != ZERO:  # by all rules E.164
+        destination, number = address.decode('latin-1'), int(address)
+    else:
+        destination = submitter.normalise(address.decode('latin-1'), pdu.dest_addr_ton)
+        number = int(destination) if destination.isdecimal() else 0
+    return Facts(
         submitter.name,
         pdu.source_addr.decode('latin-1'),
         destination,
-        int(destination) if destination.isdecimal() else 0,
-        partial(text_of, pdu, submitter.alphabet),
+        number,
+        submitter.read_text,
         now_ms,
         pdu.source_addr_ton,
         segments,
         pdu.tlvs,
         submitter.category,
         priority,
+        pdu.short_message or payload_of(pdu),
+        pdu.data_coding,
+        pdu,
     )
-    if submitter.is_remembered:
-        facts.user_data, facts.data_coding = payload_of(pdu), pdu.data_coding
-    return facts
 
 
 def make(
@@ -146,7 +153,7 @@ def _record(core: 'Core', message: Message, facts: Facts, segments: int, config:
     charging = core.charging
     if charging.upstreams and message.upstream:
         message.cost = charging.cost_of(message.upstream, facts, segments)
-    if charging.accounts:
+    if charging.accounts and (message.upstream or message.is_held):
         message.price = price = charging.price_of(message.account, facts, segments)
         if price and not core.store.credit.affords(message.account, price):
             raise Refused(status_of(config.credit_status), 'credit')

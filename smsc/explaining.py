@@ -134,7 +134,10 @@ def _ended(findings: list[Finding], route: str, outcome: str, refused: Refused |
 async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
     """Answer the control request `route`: a Question, with what this node knows now."""
     core = node.core
-    question = msgspec.convert({name: value for name, value in request.items() if name != 'command'}, Question)
+    try:
+        question = msgspec.convert(request, Question)
+    except msgspec.ValidationError as error:
+        raise ControlError(f'this is no question: {error}') from error
     account = core.accounts.get(question.account)
     if account is None or account.config is None:
         raise ControlError(f'the running server has no account {question.account}; smsc reload brings a new one')

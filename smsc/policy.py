@@ -5,6 +5,7 @@ by the old and the new one.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,7 @@ from smsc.numbering import load_plan, normaliser_of
 from smsc.senders import registrations, sender_step
 from smsc.stop_lists import stop_list_step
 from smsc.templates import load_templates, template_step
+from smsc.text import text_of
 
 log = structlog.get_logger()
 
@@ -59,7 +61,8 @@ class Policy:
             for name in configuration.accounts
         }
         table = build(configuration, charging.cost if charging.upstreams else None)
-        return Decider(table, self.plan.find, self._find_operator, steps, self.objections)
+        find_operator = self._find_operator if configuration.mnp.services else self.mnp.find
+        return Decider(table, self.plan.find, find_operator, steps, self.objections)
 
     def use(self, configuration: Configuration) -> Lookups | None:
         """Go on with the configuration of the last `build`; return services of the one before, to be closed."""
@@ -119,5 +122,6 @@ def submitter_of(configuration: Configuration, config: AccountConfig, decider: D
         config.alphabet,
         config.category or '',
         normaliser_of(configuration.numbers, config.numbers).normalise,
+        partial(text_of, alphabet=config.alphabet),
         any(step.name in REMEMBERING for step in decider.steps_of(config.name)),
     )

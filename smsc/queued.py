@@ -34,8 +34,8 @@ Search = Callable[[Outbox], list[Message]]
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """What messages are looked for by: the addresses of `pdu`. `service_type` None stands for any; ids are below
-    `below_id`.
+    """What messages are looked for by: the addresses of `pdu`, its sender as ESMEs write it, its destination as
+    messages have it. `service_type` None stands for any; ids are below `below_id`.
     """
 
     account: str
@@ -46,12 +46,13 @@ class Addresses(msgspec.Struct, frozen=True):
     def match(self, message: Message) -> bool:
         """Return whether a message has them."""
         pdu, other = self.pdu, message.pdu
+        asked = message.asked or other
         return (
             pdu.destination_addr == other.destination_addr
-            and pdu.source_addr == other.source_addr
+            and pdu.source_addr == asked.source_addr
             and message.account == self.account
             and self.service_type in (None, other.service_type)
-            and has_source_type(other, pdu)
+            and has_source_type(asked, pdu)
             and has_destination_type(other, pdu)
         )
 

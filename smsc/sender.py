@@ -19,6 +19,7 @@ from smpp.states import BOUND, Role
 CONNECT_TIMEOUT_S = 10.0
 ALPHANUMERIC = (5, 0)
 INTERNATIONAL = (1, 1)
+UNKNOWN_TON = 0  # of a number without `+`: it may be a national one, which the account's rules know
 
 
 class SendError(Exception):
@@ -118,7 +119,7 @@ def submits(letter: Letter) -> list[SubmitSm]:
             source_addr_ton=source_ton,
             source_addr_npi=source_npi,
             source_addr=letter.source_addr.encode('ascii', 'replace'),
-            dest_addr_ton=INTERNATIONAL[0],
+            dest_addr_ton=INTERNATIONAL[0] if letter.destination_addr.startswith('+') else UNKNOWN_TON,
             dest_addr_npi=INTERNATIONAL[1],
             destination_addr=letter.destination_addr.lstrip('+').encode('ascii', 'replace'),
             esm_class=UDHI if len(parts) > 1 else 0,

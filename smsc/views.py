@@ -151,13 +151,14 @@ def parts(sent: list[Part]) -> list[str]:
 
 def story(told: Story, currencies: tuple[str, str] = ('', '')) -> str:
     """Return the page of `smsc message`; `currencies` are those of the account and of the upstream."""
+    first = f'first upstream {told.upstream}' if told.upstream else 'to no upstream'
     lines = [
         f'message    {told.id} (hex {told.id:016x}), {told.kind.name}',
         f'account    {told.account}',
         f'from, to   {told.source_addr or "-"} to {told.destination_addr}',
         f'accepted   {_moment(accepted_at_ms(told.id))}, valid until {_moment(told.expires_at)}, '
         f'priority {told.priority}',
-        f'route      {told.route or "-"}, first upstream {told.upstream}',
+        f'route      {told.route or "-"}, {first}',
     ]
     lines += _worth(told, *currencies)
     lines += [f'operator   {upstream} took it as {theirs or "(no id)"}' for upstream, theirs, _ in told.parts]

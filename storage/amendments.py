@@ -37,7 +37,8 @@ def search_of(entry: Waiting) -> int:
     if not entry.outbox.startswith(OF_UPSTREAMS) or entry.message.kind != Kind.MT:
         return 0
     pdu = entry.message.pdu
-    return search_key(entry.message.account, pdu.source_addr, pdu.destination_addr)
+    asked = entry.message.asked or pdu  # the sender that its ESME knows, not one that was put in
+    return search_key(entry.message.account, asked.source_addr, pdu.destination_addr)
 
 
 class QueuedRow(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from domain.message import Message
+from domain.money import format_micros
 from storage import audit
 from storage import statements as sql
 from storage.connection import Connection, StoreConnection
@@ -189,7 +190,8 @@ async def _write(
         who.replace('\x00', ''),
         note.replace('\x00', ''),
     )
-    await audit.record(connection, who, f'credit {account}', f'{before} -> {after} micro-units; {note}')
+    change = f'{format_micros(before)} -> {format_micros(after)}'
+    await audit.record(connection, who, f'credit {account}', f'{change}; {note}')
     return after
 
 

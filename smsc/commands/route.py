@@ -6,10 +6,11 @@ import click
 import msgspec
 
 from smsc.clock import wall_ms
-from smsc.commands.running import config_option, load, run_work
+from smsc.commands.running import ask_store, config_option, load, run_work
 from smsc.config.schema import Configuration
-from smsc.control import ask
+from smsc.control import NoServerError, ask
 from smsc.explaining import Explanation, Question
+from smsc.explaining_alone import Stored, digits_of, explain_alone, read_stored
 
 MARKS = {'yes': '+', 'no': '-', '': ' '}
 
@@ -24,15 +25,30 @@ MARKS = {'yes': '+', 'no': '-', '': ' '}
 def route(path: Path, destination: str, account: str | None, sender: str, text: str, as_json: bool) -> None:
     """Tell where a message to DESTINATION would go: every step, what it looked up, which rule matched, and why.
 
-    Asks the running server, whose lists, limits and switches count; nothing is sent and nothing is used up.
+    Asks the running server, whose lists, limits and switches count; nothing is sent and nothing is used up. While none
+    runs, files and store tell what they know.
     """
     configuration = load(path)
     question = Question(_account(configuration, account), destination, wall_ms(), sender, text)
-    answer = run_work(ask(configuration.data, 'route', **msgspec.to_builtins(question)))
-    if as_json:
-        click.echo(msgspec.json.encode(answer).decode())
-    else:
-        click.echo(page(msgspec.convert(answer, Explanation)))
+    answer = run_work(_answer(configuration, question))
+    click.echo(msgspec.json.encode(answer).decode() if as_json else page(answer))
+
+
+async def _answer(configuration: Configuration, question: Question) -> Explanation:
+    try:
+        answer = await ask(configuration.data, 'route', **msgspec.to_builtins(question))
+    except NoServerError:
+        return await explain_alone(configuration, question, await _stored(configuration, question))
+    return msgspec.convert(answer, Explanation)
+
+
+async def _stored(configuration: Configuration, question: Question) -> Stored:
+    """Return what the store says, where there is one: none is made for a question."""
+    if not configuration.store.postgres and not (configuration.data / 'postgres' / 'PG_VERSION').exists():
+        return Stored()
+    digits = digits_of(configuration, question)
+    found: Stored = await ask_store(configuration, lambda arguments: read_stored(arguments, digits))
+    return found
 
 
 def _account(configuration: Configuration, name: str | None) -> str:

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +50,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, thorough: bool 
         accounts={name: _account(account) for name, account in made.accounts.items()},
         upstreams={name: _upstream(upstream) for name, upstream in made.upstreams.items()},
         not_in_effect=tuple(checker.notices),
+        files=_stamps(made),
         warnings=tuple(sorted(checker.warnings, key=lambda problem: (problem.file, problem.line))),
     )
 
@@ -78,6 +80,24 @@ def _with_paths(made: Configuration, folder: Path) -> Configuration:
 def _from(folder: Path, part: P, keys: tuple[str, ...]) -> P:
     paths = {key: str(folder / getattr(part, key)) for key in keys if getattr(part, key) is not None}
     return msgspec.structs.replace(part, **paths) if paths else part
+
+
+def _stamps(made: Configuration) -> dict[str, str]:
+    """Return what tells, when loaded again, that a table beside the YAML has changed."""
+    tables: dict[str, str | None] = {
+        'numbers.operators': made.numbers.operators,
+        'numbers.zones': made.numbers.zones,
+        'senders.file': made.senders.file,
+        **{f'prices.{name}.file': prices.file for name, prices in made.prices.items()},
+        **{f'templates.{name}.file': templates.file for name, templates in made.templates.items()},
+    }
+    stamps: dict[str, str] = {}
+    for key, path in tables.items():
+        if path is not None and Path(path).exists():
+            found = Path(path).stat()
+            changed_at = datetime.fromtimestamp(found.st_mtime, UTC)
+            stamps[key] = f'{found.st_size:,} octets of {changed_at:%Y-%m-%d %H:%M:%S.%f}'
+    return stamps
 
 
 def _account(account: AccountConfig) -> AccountConfig:

@@ -144,4 +144,6 @@ class Configuration(Part, frozen=True):
     routes: Annotated[tuple[RouteConfig, ...], described('top to bottom, the first match decides')] = ()
     mo: Annotated[tuple[MoRouteConfig, ...], described('the same for MO messages')] = ()
     not_in_effect: tuple[Notice, ...] = ()
+    files: dict[str, str] = {}
+    """Tables beside the YAML, by their keys, as they were when it was loaded: size and time of change."""
     warnings: tuple[Problem, ...] = ()

@@ -158,6 +158,15 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r'[^\w -]', '', heading).lower().replace(' ', '-') for heading in headings}
 
 
+def test_metrics_that_are_named_are_served():
+    source = (ROOT / 'smsc' / 'metrics.py').read_text()
+    counters = {f'{name}_total' for name in re.findall(r"CounterMetricFamily\(\s*'(\w+)'", source)}
+    served = counters | set(re.findall(r"GaugeMetricFamily\(\s*'(\w+)'", source))
+    assert served
+    named = {name for page in PAGES for name in re.findall(r'`(smsc_\w+)`', page.read_text())}
+    assert named - served == set()
+
+
 @pytest.mark.parametrize(
     'line',
     [

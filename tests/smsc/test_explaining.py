@@ -1,5 +1,7 @@
 """`smsc route`: what it says is what the server does, whatever the configuration; and it leaves nothing behind."""
 
+import asyncio
+import json
 import random
 import re
 from collections import Counter
@@ -8,13 +10,15 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from pdu.status import CommandStatus
+from smsc.cli import main
 from smsc.clock import wall_ms
+from smsc.control import ControlError, ask
 from smsc.explaining import Question, answer_question, submit_of
 from storage.credit import change_balance
 from storage.stop_lists import Change, put
-from tests.product.peers import submit
 from tests.product.running import account, command_json, everywhere_bound, run_command, upstream
 from tests.product.waiting import until
 
@@ -33,9 +37,10 @@ STEPS = {
 }
 """What each asks of accounts."""
 
-SENDERS = ('MyBank', 'MYBANK', 'Shop1', '777', '79031112233', '')
+SENDERS = ('MyBank', 'MyBank', 'MyBank', 'MYBANK', 'Shop1', 'Shop1', '777', '79031112233', '')
 DESTINATIONS = (
-    *(f'7916000000{last}' for last in range(4)),
+    *(f'791600000{last:02}' for last in range(1, 30)),
+    *(f'790300000{last:02}' for last in range(10)),
     *('89160000003', '+79160000003', '0079030000000', '77010000000', '79990000000', '4915112345678', '12x', ''),
 )
 TEXTS = ('code 1', 'code 22', 'buy now', 'my casino', 'see example.com', 'hello', 'x' * 161, 'привет', 'pin 1', '')
@@ -83,15 +88,15 @@ class Drawn:
                 else {}
             ),
             'stop_lists': {'status': self.status()} | self.some(0.3, exempt_categories=[['authorization']]),
-            'subscriber_limit': {'messages': 4, 'status': self.status()} if 'daily_limits' in policy else None,
+            'subscriber_limit': {'messages': 6, 'status': self.status()} if 'daily_limits' in policy else None,
             'templates': self.templates(),
             'fraud': {'status': self.status(), 'rules': self.fraud_rules() if 'fraud' in policy else []},
-            'routes': [self.route(f'r{number}') for number in range(draw.randint(1, 5))],
+            'routes': [self.route(f'r{number}') for number in range(draw.randint(1, 5))] + self.default(),
         }
 
     def account(self) -> dict[str, Any]:
         return self.some(
-            0.35,
+            0.25,
             senders=[['MyBank', 'Shop*'], ['~^[0-9]+$', 'MyBank']],
             sender_kinds=[['alphanumeric'], ['short', 'international', 'alphanumeric']],
             default_sender=['Info', '777'],
@@ -106,8 +111,8 @@ class Drawn:
                 for by in (['destination', 'text'], ['destination', 'text', 'source_addr', 'user_message_reference'])
             ],
             daily_limit=[
-                {'messages': 1, 'status': self.status()},
-                {'messages': 2, 'status': self.status(), 'scope': 'all'},
+                {'messages': 2, 'status': self.status()},
+                {'messages': 3, 'status': self.status(), 'scope': 'all'},
                 {'messages': 1, 'status': self.status(), 'categories': ['authorization']},
             ],
             fraud=['off', 'monitor'],
@@ -132,8 +137,8 @@ class Drawn:
             {'text': ['casino']},
             {'links': {}},
             {'look_alike': {'names': ['MyBank'], 'accounts': ['bank']}},
-            {'burst': {'messages': 3, 'within_s': 3600, 'digits': 9}},
-            {'velocity': {'per_hour': 12}},
+            {'burst': {'messages': 20, 'within_s': 3600, 'digits': 10}},
+            {'velocity': {'per_hour': 60}},
         ]
         rules = [rule for rule in kinds if self.random.random() < 0.5]
         actions = {'action': ['refuse', 'drop', 'monitor'], 'status': STATUSES}
@@ -153,6 +158,12 @@ class Drawn:
             operator=['mts', ['kcell', 'beeline']],
             country=['RU', ['KZ', 'DE']],
         )
+
+    def default(self) -> list[dict[str, Any]]:
+        """Return the route for all others, if there is one."""
+        order = self.random.sample(OPERATORS, 3)
+        actions = [{'failover': order}, {'cheapest': order}, {'split': {order[0]: 3, order[1]: 1}}]
+        return [{'name': 'rest'} | self.random.choice(actions)] if self.random.random() < 0.7 else []
 
     def route(self, name: str, depth: int = 0) -> dict[str, Any]:
         draw = self.random
@@ -197,8 +208,7 @@ async def running(product, start_smsc, bind, tmp_path):
         found = await product(start=False, **{'accounts': accounts, 'upstreams': upstreams, **TREE, **tree})
         table = tmp_path / 'own.csv'
         table.write_text(PLAN, encoding='utf-8')
-        status, _, error = await run_command(found, 'plan', 'import', str(table))
-        assert status == 0, error
+        await invoked(found, 'plan', 'import', str(table))
         for name, entries in LISTS.items():
             await in_store(found, put, name, [entries], Change('test', wall_ms(), 'asked for it'))
         await found.start()
@@ -216,6 +226,14 @@ async def in_store(product, what, *arguments):
         return await what(connection, *arguments)
     finally:
         await connection.close()
+
+
+async def invoked(product, *arguments: str) -> str:
+    """What a command prints while no server runs in this process; it must succeed."""
+    arguments = (*arguments, '-c', str(product.path))
+    result = await asyncio.to_thread(CliRunner().invoke, main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 async def explained(product, question: Question) -> dict[str, Any]:
@@ -292,5 +310,99 @@ async def test_whatever_the_configuration_the_server_does_what_explain_says(runn
             sent += (outcome[0] == 'accepted' and outcome[2] is not None) * (1 + (len(question.text) > 160))
     await until(lambda: sum(len(smsc.submits) for smsc in smscs.values()) >= sent)
     assert sum(len(smsc.submits) for smsc in smscs.values()) == sent
-    print(kinds, product.node.core.policy.objections)
-    assert 0
+    assert set(kinds) > {'accepted', 'refused', 'repeated', 'unsent, route policy', 'unsent, route none'}
+    assert set(product.node.core.policy.objections) == set(STEPS)
+
+
+# The command
+
+
+RULES: dict[str, Any] = {
+    'stop_lists': {'status': 'ESME_RINVDSTADR'},
+    'templates': {'codes': {'entries': [{'template': 'code %d', 'category': 'authorization'}]}},
+    'routes': [
+        {'name': 'no advertising', 'when': {'category': 'advertising'}, 'reject': 'ESME_RSUBMITFAIL'},
+        {'name': 'Kazakhstan', 'when': {'operator': 'kcell'}, 'failover': ['kcell', 'mts']},
+        {'name': 'Russia', 'when': {'country': 'RU'}, 'split': {'mts': 50, 'tele2': 50}},
+    ],
+    'accounts': {'bank': account(templates='codes', category='service'), 'shop': account(category='advertising')},
+}
+CODE = ('--account', 'bank', '--sender', 'MyBank', '--text', 'code 4711')
+
+
+async def test_the_command_tells_each_step_what_it_found_and_which_route_matched_and_why(running):
+    product, smscs, esmes = await running(**RULES)
+    status, out, error = await run_command(product, 'route', '89160000005', *CODE)
+    assert (status, error) == (0, '')
+    lines = [' '.join(line.split()) for line in out.splitlines()]
+    assert lines[1].startswith('number 79160000005 RU')
+    assert lines[1].endswith('operator mts')
+    assert any(line.startswith('step templates') and 'authorization' in line for line in lines)
+    assert any(line.startswith('step stop_lists') and 'on none of: global' in line for line in lines)
+    assert '- route no advertising category authorization is not advertising' in lines
+    assert '- route Kazakhstan operator mts is not kcell' in lines
+    assert '+ route Russia country RU is RU' in lines
+    assert 'upstream mts available' in lines
+    assert lines[-1] == '= goes to mts, else tele2 (priority 0)'
+    found = await command_json(product, 'route', '79160000001', '--json', *CODE)
+    assert found['outcome'].startswith('refused with ESME_RINVDSTADR: stop-list global: 79160000001')
+    assert found['findings'][-1]['mark'] == 'no'
+    assert all(smsc.submits == [] for smsc in smscs.values())
+    assert (await product.ledger()).accepted == 0
+    await esmes['bank'].submit(b'code 1', destination_addr=b'79160000005')
+    await smscs['mts'].submitted(1)  # the split is where it was
+
+
+async def test_an_upstream_that_is_off_or_away_is_said_to_be(running):
+    product, smscs, _ = await running(**RULES)
+    await smscs['tele2'].stop()
+    await until(lambda: not product.node.core.upstreams['tele2'].reachable)
+    await ask(product.node.core.configuration.data, 'switch', kind='upstream', name='mts', off=True, who='me', note='')
+    found = await explained(product, Question('bank', '79160000005', wall_ms(), 'MyBank', 'code 1'))
+    states = {line['topic']: line['text'] for line in found['findings'] if line['topic'].startswith('upstream')}
+    assert states == {'upstream mts': 'switched off by hand', 'upstream tele2': 'not available now'}
+
+
+async def test_credit_that_does_not_pay_is_said_and_a_question_takes_nothing_of_it(running):
+    product, _, esmes = await running(**RULES)
+    product.write(accounts={'bank': {'prices': 'ours', 'credit': 'prepaid', 'credit_status': 'ESME_RMSGQFUL'}})
+    await in_store(product, change_balance, 'bank', 250_000, 'test', '')
+    await product.reload()
+    credit = product.node.core.store.credit
+    await credit.refresh(['bank'])
+    question = Question('bank', '79160000005', wall_ms(), 'MyBank', 'code 1')
+    for _ in range(3):
+        assert promised(await explained(product, question))[0] == 'accepted'
+    await esmes['bank'].ask(submit_of(question))
+    assert promised(await explained(product, question)) == ('refused', CommandStatus.ESME_RMSGQFUL)
+    assert (await esmes['bank'].ask(submit_of(question))).command_status == CommandStatus.ESME_RMSGQFUL
+
+
+async def test_questions_that_are_none_are_answered_with_what_to_do(running):
+    product, _, _ = await running(**RULES)
+    data = product.node.core.configuration.data
+    fields: dict[str, Any] = {'account': 'bank', 'destination': '79160000005', 'now_ms': 0}
+    with pytest.raises(ControlError, match='no account later; smsc reload brings a new one'):
+        await ask(data, 'route', **fields | {'account': 'later'})
+    with pytest.raises(ControlError, match='cannot be sent'):
+        await ask(data, 'route', **fields | {'source_addr': 'Банк'})
+    for nonsense in ({'account': 7}, {'now_ms': 'never'}, {'text': None}):
+        with pytest.raises(ControlError, match='no question'):
+            await ask(data, 'route', **fields | nonsense)
+    status, _, error = await run_command(product, 'route', '7916', '--account', 'nobody')
+    assert (status, error) == (1, 'Error: no account nobody; there are: bank, shop\n')
+
+
+async def test_without_a_server_the_command_tells_what_files_and_store_say(running):
+    product, _, _ = await running(**RULES)
+    await ask(
+        product.node.core.configuration.data, 'switch', kind='route', name='Kazakhstan', off=True, who='', note=''
+    )
+    await product.stop()
+    found = json.loads(await invoked(product, 'route', '89160000005', '--json', *CODE))
+    assert 'no server runs' in found['findings'][0]['text']
+    assert (found['route'], found['upstreams']) == ('Russia', ['mts', 'tele2'])
+    found = json.loads(await invoked(product, 'route', '79990000000', '--json', *CODE))
+    assert found['outcome'].startswith('refused with ESME_RINVDSTADR: stop-list global: 7999*')
+    found = json.loads(await invoked(product, 'route', '77010000000', '--json', *CODE))
+    assert [line['text'] for line in found['findings'] if 'Kazakhstan' in line['topic']] == ['switched off by hand']

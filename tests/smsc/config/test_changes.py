@@ -122,3 +122,14 @@ def test_what_only_a_start_can_change_is_kept_and_the_rest_is_new(read):
     assert kept.smpp.listen == Listen('127.0.0.1', 2775)
     assert (kept.smpp.drain_s, kept.accounts['bank'].window, kept.routes) == (5, 20, new.routes)
     assert all('next start' not in line for line in diff(old, kept))
+
+
+def test_a_table_that_changed_beside_the_yaml_is_a_difference(tmp_path):
+    prices = tmp_path / 'prices.csv'
+    prices.write_text('country;price\nRU;1\n', encoding='utf-8')
+    path = tmp_path / 'smsc.yaml'
+    path.write_text('prices: {retail: {file: prices.csv}}\n', encoding='utf-8')
+    before = load(path, {})
+    prices.write_text('country;price\nRU;12\n', encoding='utf-8')
+    (line,) = diff(before, load(path, {}))
+    assert line.startswith('files.prices.retail.file: 19 octets')
