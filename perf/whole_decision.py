@@ -81,13 +81,10 @@ class WholeDecision:
         """Return the decision about a message that nothing is said against; an AssertionError for any other."""
         pdu, account, message_id = submit
         submitter = self._submitters[account]
-        facts = facts_of(submitter, pdu, 1, NOW_MS, 1)
-        facts.message_id = message_id
+        facts = facts_of(submitter, pdu, 1, NOW_MS, 1, message_id)
         decision = self._decider.decide(facts)
         assert isinstance(decision, Decision), decision
-        if decision.upstreams:
-            self._charging.cost_of(decision.upstreams[0], facts, 1)
-        price = self._charging.price_of(account, facts, 1)
+        _, price = self._charging.worth(account, decision.upstreams[0] if decision.upstreams else '', facts, 1)
         assert self._credit.affords(account, price)
         return decision
 

@@ -66,6 +66,15 @@ class Decider:
         for one in earlier:
             one.forget(facts)
 
+    def peek(self, facts: Facts) -> Decision | Verdict:
+        """Return what `decide` would; leaves nothing behind but what steps set in `facts`."""
+        self.locate(facts)
+        for step in self._steps.get(facts.account, ()):
+            verdict = step.peek(facts)
+            if verdict is not None:
+                return verdict
+        return self.table.peek(facts)
+
     def judge_part(self, facts: Facts) -> Verdict | None:
         """Ask those steps about a further part of a message that look at each part by itself."""
         facts.only_part = True

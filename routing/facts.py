@@ -49,11 +49,11 @@ class Facts(msgspec.Struct, gc=False):
     user_data: bytes = b''
     data_coding: int = 0
     pdu: Any = None
+    message_id: int = 0
     operator: str = ''
     place: Place = NOWHERE
     known_text: str | None = None
     part: Concatenation | None = None
-    message_id: int = 0
     new_source_addr: str = ''
     only_part: bool = False  # a part that only those steps were asked about that look at each part
 

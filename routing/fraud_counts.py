@@ -23,32 +23,35 @@ MAX_RUNS = 10_000  # of one account and rule in one window
 class Window:
     """Two generations of something counted by key; a generation ends with the window."""
 
-    __slots__ = ('_began_ms', '_limit', '_size_ms', 'ends_ms', 'former', 'present')
+    __slots__ = ('_limit', '_size_ms', 'began_ms', 'ends_ms', 'former', 'present')
 
     def __init__(self, size_ms: int, limit: int = MAX_KEYS) -> None:
         """`limit` is for the keys of a generation."""
         self._size_ms = size_ms
         self._limit = limit
-        self._began_ms = self.ends_ms = 0
+        self.began_ms = self.ends_ms = 0
         self.present: dict[Key, int] = {}
         self.former: dict[Key, int] = {}
 
     def admits(self, key: Key, now_ms: int, messages: int) -> bool:
-        """Return whether there were fewer than so many in the last window; count one more then."""
-        if not self._began_ms <= now_ms < self.ends_ms:
+        """Return whether there were fewer than so many in the last window; count one more then.
+
+        Rules do what is usual themselves: the key is known, and far from its limit.
+        """
+        if not self.began_ms <= now_ms < self.ends_ms:
             self._turn(now_ms)
         count = self.present.get(key, 0)
         if count + self.former.get(key, 0) >= messages and self.about(key, now_ms) > messages - 1:
             return False
         if not count and len(self.present) >= self._limit:
             self.former, self.present = self.present, {}
-            self._began_ms, self.ends_ms = now_ms, now_ms + self._size_ms
+            self.began_ms, self.ends_ms = now_ms, now_ms + self._size_ms
         self.present[key] = count + 1
         return True
 
     def about(self, key: Key, now_ms: int) -> float:
         """Return how many there were in the last window, taking those of the former generation as evenly spread."""
-        if not self._began_ms <= now_ms < self.ends_ms:
+        if not self.began_ms <= now_ms < self.ends_ms:
             self._turn(now_ms)
         left: float = self.former.get(key, 0) * (self.ends_ms - now_ms) / self._size_ms
         return self.present.get(key, 0) + left
@@ -66,14 +69,14 @@ class Window:
 
     def _turn(self, now_ms: int) -> None:
         """Begin a generation; a clock that was set back begins one with the counts there are."""
-        age_ms = now_ms - self._began_ms
+        age_ms = now_ms - self.began_ms
         if age_ms < 0:
             age_ms = 0
         else:
             self.former = self.present if age_ms < 2 * self._size_ms else {}
             self.present = {}
-        self._began_ms = now_ms - age_ms % self._size_ms
-        self.ends_ms = self._began_ms + self._size_ms
+        self.began_ms = now_ms - age_ms % self._size_ms
+        self.ends_ms = self.began_ms + self._size_ms
 
 
 class Ranges:
@@ -106,8 +109,14 @@ class BurstRule:
 
     def judge(self, facts: Facts) -> str:
         """Return what was found; count the message when nothing was."""
-        key = self._key(facts)
-        return '' if key < 0 or self._window.admits(key, facts.now_ms, self._messages) else self._found(facts)
+        key, window, now_ms = self._key(facts), self._window, facts.now_ms
+        present = window.present
+        if key in present and window.began_ms <= now_ms < window.ends_ms:  # nearly always; the rest costs a call
+            count = present[key]
+            if count + window.former.get(key, 0) < self._messages:
+                present[key] = count + 1
+                return ''
+        return '' if key < 0 or window.admits(key, now_ms, self._messages) else self._found(facts)
 
     def find(self, facts: Facts) -> str:
         """Return what was found, '' for nothing."""
@@ -128,10 +137,10 @@ class BurstRule:
 
     def _key(self, facts: Facts) -> int:
         """Return the range of a number, together with the account; -1 for what is no number."""
-        size = len(facts.destination)
-        if not facts.number or size > MAX_DIGITS:
+        number, size = facts.number, len(facts.destination)
+        if not number or size > MAX_DIGITS:
             return -1
-        return facts.number // self._powers[size] * MAX_ACCOUNTS + self._account
+        return number // self._powers[size] * MAX_ACCOUNTS + self._account
 
     def _found(self, facts: Facts) -> str:
         return f'more than {self._messages} messages to {facts.destination[: self._digits]}*'
@@ -221,6 +230,12 @@ class VelocityRule:
         """Return what was found; count the message when nothing was."""
         now_ms = facts.now_ms
         for window, messages, time in self._limits:
+            present = window.present
+            if 0 in present and window.began_ms <= now_ms < window.ends_ms:  # as of a range
+                count = present[0]
+                if count + window.former.get(0, 0) < messages:
+                    present[0] = count + 1
+                    continue
             if not window.admits(0, now_ms, messages):
                 self._take_before(window)
                 return f'more than {messages} messages in {time}'

@@ -14,7 +14,7 @@ from routing.facts import Facts
 
 _NO_PREFIX: tuple[str, ...] = ('',)
 MAX_MEMO = 3_000_000  # candidates remembered for prefixes, 8 octets each
-MAX_COPIES = 100_000  # rules for all accounts that are kept again with those of accounts
+MAX_COPIES = 2_000  # rules for all accounts that are kept again with those of accounts
 LIST_COST = 12  # what a list costs besides, in the same unit
 
 Conditions = tuple[Condition, ...]

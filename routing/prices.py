@@ -43,20 +43,21 @@ class Entry(msgspec.Struct, frozen=True):
 class PriceList:
     """What a segment is worth, in micro-units of `currency`."""
 
-    __slots__ = ('_default', '_entries', '_memo', 'currency')
+    __slots__ = ('_default', '_entries', 'currency', 'known')
 
     def __init__(self, entries: Iterable[Entry], default: int | None = None, currency: str = '') -> None:
         """Without `default` there are messages without a price."""
         self.currency = currency
         self._default = default
         self._entries = {entry.key: entry.price for entry in entries}
-        self._memo: dict[Key, int | None] = {}
+        self.known: dict[Key, int | None] = {}
+        """What `price` has returned, for whoever asks for every message."""
 
     def price(self, operator: str, country: str, category: str) -> int | None:
         """Return what a segment is worth, None without a price. Unknown values are ''."""
         key = (operator, country, category)
         try:
-            return self._memo[key]
+            return self.known[key]
         except KeyError:
             return self._remember(key)
 
@@ -67,9 +68,9 @@ class PriceList:
     def _remember(self, key: Key) -> int | None:
         found = self.fitting(*key)
         price = self._default if found is None else self._entries[found]
-        if len(self._memo) >= MEMO:
-            self._memo.clear()
-        self._memo[key] = price
+        if len(self.known) >= MEMO:
+            self.known.clear()
+        self.known[key] = price
         return price
 
 
@@ -98,6 +99,18 @@ class Charging:
         self.accounts = dict(accounts)
         self.upstreams = dict(upstreams)
         self._paying = paying
+
+    def worth(self, account: str, upstream: str, facts: Facts, segments: int) -> tuple[int, int]:
+        """Return what `cost_of` and `price_of` do, at once: the cost by this upstream ('' = none), and the price."""
+        key = facts.operator, facts.place.country, facts.category
+        cost = price = 0
+        if upstream in self.upstreams:
+            known = self.upstreams[upstream].known.get(key)
+            cost = self.cost_of(upstream, facts, segments) if known is None else known * segments
+        if account in self.accounts:
+            known = self.accounts[account].known.get(key)
+            price = self.price_of(account, facts, segments) if known is None else known * segments
+        return cost, price
 
     def price_of(self, account: str, facts: Facts, segments: int) -> int:
         """Return what a message of so many segments is worth to its account; 0 without a price list.

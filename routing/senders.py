@@ -98,12 +98,15 @@ class SenderStep:
         self._registrations = registrations
         self._allowed = Pattern(_pattern(one, rules.ignore_case) for one in rules.allowed)
         self._peeked = _Finding()
-        self._known: dict[tuple[str, int, str], _Finding | None] = {}  # None: it goes on as it is
+        self._asks_operator = bool(rules.operators_that_require and rules.kinds_that_require)
+        self._known: dict[int, dict[str | tuple[str, str], _Finding | None]] = {}  # by TON; None: it goes on as it is
+        self._count = 0
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Decide; nothing is remembered of the message."""
+        sender = facts.source_addr
         try:
-            finding = self._known[facts.source_addr, facts.source_addr_ton, facts.operator]
+            finding = self._known[facts.source_addr_ton][(sender, facts.operator) if self._asks_operator else sender]
         except KeyError:
             finding = self._find(facts)
         if finding is None:
@@ -127,11 +130,13 @@ class SenderStep:
         """Nothing was remembered."""
 
     def _find(self, facts: Facts) -> _Finding | None:
-        key = facts.source_addr, facts.source_addr_ton, facts.operator
-        finding = self._look(*key)
-        if len(self._known) >= KNOWN_BOUND:
-            self._known.clear()
-        known = self._known[key] = finding if finding.verdict or finding.replacement else None
+        sender, ton, operator = facts.source_addr, facts.source_addr_ton, facts.operator
+        finding = self._look(sender, ton, operator)
+        self._count += 1
+        if self._count > KNOWN_BOUND:
+            self._known, self._count = {}, 1
+        known = finding if finding.verdict or finding.replacement else None
+        self._known.setdefault(ton, {})[(sender, operator) if self._asks_operator else sender] = known
         return known
 
     def _look(self, sender: str, ton: int, operator: str) -> _Finding:

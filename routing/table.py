@@ -40,7 +40,7 @@ class MoRule(msgspec.Struct, frozen=True):
 class RouteTable:
     """The routes of one configuration."""
 
-    __slots__ = ('_decisions', '_index', '_mo_index', 'mo', 'mo_asks_place', 'off', 'rules')
+    __slots__ = ('_decisions', '_index', '_mo_index', '_positions', 'mo', 'mo_asks_place', 'off', 'rules')
 
     def __init__(self, rules: Sequence[Rule], mo: Sequence[MoRule] = (), cost: Cost | None = None) -> None:
         """Without `cost`, what a segment costs at an upstream, `cheapest` takes them as written."""
@@ -52,6 +52,7 @@ class RouteTable:
             choice_of(rule.action, Decision(rule.name, priority=rule.priority, retry=rule.retry), cost)
             for rule in rules
         ]
+        self._positions = {rule.name: number for number, rule in reversed(list(enumerate(rules)))}
         self._mo_index = Index([rule.conditions for rule in mo])
         self.mo_asks_place = any(condition.reads_place for rule in mo for condition in rule.conditions)
         """Whether a rule for MO messages asks where the handset's number belongs."""
@@ -89,6 +90,14 @@ class RouteTable:
             return NONE
         decision = self._decisions[position]
         return decision if isinstance(decision, Decision) else decision.peek(facts)
+
+    def named(self, route: str, facts: Facts) -> Decision | None:
+        """Return what the route of this name decides, whatever its conditions; None without one, or while it is off."""
+        position = self._positions.get(route)
+        if position is None or self.is_off(route):
+            return None
+        decision = self.peek_at(position, facts)
+        return decision if decision.upstreams else None
 
     def mo_decide(self, facts: Facts) -> str | None:
         """Return the account that gets an MO message, None without a rule for it; `facts.account` is its upstream."""

@@ -77,13 +77,24 @@ class Asking:
         return numbers
 
     async def _resolve(self, items: list[Asked]) -> None:
+        """Admit requests as their numbers become known: a number that takes its time holds up nobody else's request."""
         lookups = self.core.policy.lookups
+        left = set().union(*[item.numbers for item in items])
         try:
             if lookups is not None:
-                await lookups.resolve(frozenset().union(*[item.numbers for item in items]))
+                async for known in lookups.settled(left):
+                    left -= known
+                    items = self._admit_known(items, left)
         finally:
-            self.waiting -= len(items)
+            self._admit_known(items, set())
+
+    def _admit_known(self, items: list[Asked], unknown: set[int]) -> list[Asked]:
+        """Admit those of the requests whose numbers are known; return the others."""
+        waiting = [item for item in items if not unknown.isdisjoint(item.numbers)]
         for item in items:
-            if item.connection.session.state in BOUND:
-                self._admit(item.connection, item.account, [item.pdu])
-                item.connection.flush()
+            if unknown.isdisjoint(item.numbers):
+                self.waiting -= 1
+                if item.connection.session.state in BOUND:
+                    self._admit(item.connection, item.account, [item.pdu])
+                    item.connection.flush()
+        return waiting

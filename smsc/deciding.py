@@ -14,7 +14,7 @@ from domain.errors import Refused
 from domain.message import Asked, Kind, Message, Notice
 from pdu.codec import encode
 from pdu.pdus import DeliverSm, SubmitSm
-from pdu.segments import MAX_SEGMENTS, Concatenation
+from pdu.segments import MAX_SEGMENTS, UDHI, Concatenation
 from pdu.status import CommandStatus
 from routing.facts import Facts
 from routing.steps import Verdict
@@ -22,6 +22,7 @@ from routing.table import Decision, without_prefix
 from smsc.admission import INTERNATIONAL_TON, set_source_type, set_times, status_of
 from smsc.clock import wall_ms
 from smsc.text import payload_of, text_of
+from smsc.wire_forms import part_of
 
 if TYPE_CHECKING:
     from smsc.account import Account
@@ -32,6 +33,9 @@ DROPPED = 'policy'  # the route of what a step of the policy drops
 WHOLE_FORMS = frozenset({'payload', 'as_is'})
 E164_NPI = 1
 ZERO = ord('0')
+SENDERS_BOUND = 10_000
+
+_senders: dict[bytes, str] = {}
 
 
 class Submitter(msgspec.Struct, frozen=True):
@@ -54,17 +58,27 @@ class Repeated(Exception):
         self.message_id = message_id
 
 
-def facts_of(submitter: Submitter, pdu: SubmitSm | DeliverSm, segments: int, now_ms: int, priority: int) -> Facts:
+def facts_of(
+    submitter: Submitter,
+    pdu: SubmitSm | DeliverSm,
+    segments: int,
+    now_ms: int,
+    priority: int,
+    message_id: int = 0,
+) -> Facts:
     """Return what is known of a message that an account submits; nothing was looked up yet."""
     address = pdu.destination_addr
+    sender = _senders.get(pdu.source_addr)
+    if sender is None:
+        sender = _sender_of(pdu.source_addr)
     if pdu.dest_addr_ton == INTERNATIONAL_TON and address.isdigit() and address[0] != ZERO:  # by all rules E.164
-        destination, number = address.decode('latin-1'), int(address)
+        destination, number = address.decode('ascii'), int(address)
     else:
         destination = submitter.normalise(address.decode('latin-1'), pdu.dest_addr_ton)
         number = int(destination) if destination.isdecimal() else 0
     return Facts(
         submitter.name,
-        pdu.source_addr.decode('latin-1'),
+        sender,
         destination,
         number,
         submitter.read_text,
@@ -77,7 +91,16 @@ def facts_of(submitter: Submitter, pdu: SubmitSm | DeliverSm, segments: int, now
         pdu.short_message or payload_of(pdu),
         pdu.data_coding,
         pdu,
+        message_id,
     )
+
+
+def _sender_of(source_addr: bytes) -> str:
+    """Return a sender as text, and remember that; there are few of them, and the same text is found faster."""
+    if len(_senders) >= SENDERS_BOUND:
+        _senders.clear()
+    sender = _senders[source_addr] = source_addr.decode('latin-1')
+    return sender
 
 
 def make(
@@ -95,8 +118,9 @@ def make(
     Raises Refused, or Repeated for a duplicate.
     """
     submitter = account.submitter
-    facts = facts_of(submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority)
-    facts.message_id = core.ids.next(now_ms)
+    facts = facts_of(
+        submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority, core.ids.next(now_ms)
+    )
     decision: Any = core.decider.decide(facts) if part is None else core.joining.decide(facts, pdu, part)
     upstreams: tuple[str, ...] = ()
     route, priority = '', None
@@ -119,17 +143,22 @@ def make(
         now_ms + account.validity_ms,
         registered,
         Notice.ASKED if registered & 3 else Notice.NONE,
+        route=route,
+        upstreams=upstreams,
+        facts=facts if submitter.is_remembered and decision.__class__ is not Verdict else None,
+        is_held=decision is None,
+        country=facts.place.country,
+        operator=facts.operator,
+        category=facts.category,
     )
     try:
-        if decision is None:
-            message.is_held = True
-        elif not upstreams:
+        if not upstreams and decision is not None:
             _end(message, decision, config)
-        elif segments > config.max_parts and is_too_long(core, config, upstreams):
+        elif segments > config.max_parts and decision is not None and is_too_long(core, config, upstreams):
             raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
         if pdu.validity_period or pdu.schedule_delivery_time:
             set_times(message, now_ms)
-        _record(core, message, facts, segments, config)
+        _charge(core, message, facts, segments, config)
     except Refused:
         if decision.__class__ is not Verdict:
             core.decider.forget(facts)
@@ -138,23 +167,17 @@ def make(
     if segments > 1 or account.recoded:
         message.segments = segments
         message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
-    message.route = route
-    message.upstreams = upstreams
-    if submitter.is_remembered and decision.__class__ is not Verdict:
-        message.facts = facts
     if facts.new_source_addr or facts.destination.encode() != pdu.destination_addr:
         _readdress(message, facts)
     return message
 
 
-def _record(core: 'Core', message: Message, facts: Facts, segments: int, config: 'AccountConfig') -> None:
-    """Note what was looked up, and what the message is worth. Raises Refused when its account cannot pay for it."""
-    message.country, message.operator, message.category = facts.place.country, facts.operator, facts.category
+def _charge(core: 'Core', message: Message, facts: Facts, segments: int, config: 'AccountConfig') -> None:
+    """Note what the message is worth. Raises Refused when its account cannot pay for it."""
     charging = core.charging
-    if charging.upstreams and message.upstream:
-        message.cost = charging.cost_of(message.upstream, facts, segments)
-    if charging.accounts and (message.upstream or message.is_held):
-        message.price = price = charging.price_of(message.account, facts, segments)
+    if (charging.accounts or charging.upstreams) and (message.upstream or message.is_held):
+        message.cost, price = charging.worth(message.account, message.upstream, facts, segments)
+        message.price = price
         if price and not core.store.credit.affords(message.account, price):
             raise Refused(status_of(config.credit_status), 'credit')
 
@@ -208,9 +231,25 @@ def is_split(core: 'Core', upstreams: tuple[str, ...]) -> bool:
 
 
 def decide_anew(core: 'Core', message: Message) -> None:
-    """Give an accepted message the route that today's configuration has for it; none, if that rejects it."""
+    """Give an accepted message the route that today's configuration has for it; none, if that rejects it.
+
+    A part that its ESME made keeps the route that was decided for all of them, as long as there is one of that name,
+    and its upstream comes first (wire.md G2).
+    """
     submitter = core.account(message.account).submitter
-    facts = facts_of(submitter, message.pdu, message.segments, wall_ms(), message.priority)
-    decision = core.decider.route(facts)
-    message.route = decision.route
-    message.upstreams = () if decision.reject else decision.upstreams
+    pdu = message.pdu
+    part = part_of(pdu) if isinstance(pdu, SubmitSm) and (pdu.tlvs or pdu.esm_class & UDHI) else None
+    segments = message.segments if part is None else max(1, part.total)
+    facts = facts_of(submitter, pdu, segments, wall_ms(), message.priority)
+    facts.category = message.category or facts.category
+    decision = None
+    if part is not None and message.route:
+        core.decider.locate(facts)
+        decision = core.table.named(message.route, facts)
+    if decision is None:
+        decision = core.decider.route(facts)
+        message.route = decision.route
+        message.upstreams = () if decision.reject else decision.upstreams
+        return
+    first = tuple(name for name in decision.upstreams if name == message.upstream)
+    message.upstreams = first + tuple(name for name in decision.upstreams if name not in first)

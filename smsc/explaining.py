@@ -110,25 +110,19 @@ def explain(
         verdict = step.peek(facts)
         findings.append(Finding(f'step {step.name}', step.tell(facts), 'no' if verdict else ''))
         if verdict is not None:
-            refused = surroundings.refusal_of(facts, ()) if verdict.action == 'drop' else None
-            return _ended(findings, '', _objection(verdict), refused)
+            return Explanation(tuple(findings), '', outcome=_objection(verdict))
     told = trace(decider.table, facts)
     findings += [Finding(f'route {line.route}', line.why, 'yes' if line.matched else 'no') for line in told.lines]
     decision = told.decision
-    accepted = bool(decision.upstreams) or decision.drop or not (decision.route or config.no_route != 'receipt')
-    refused = surroundings.refusal_of(facts, decision.upstreams) if accepted else None
-    if refused or not decision.upstreams:
-        return _ended(findings, decision.route, _no_way(decision, config), refused)
+    if not decision.upstreams:
+        return Explanation(tuple(findings), decision.route, outcome=_no_way(decision, config))
+    refused = surroundings.refusal_of(facts, decision.upstreams)
+    if refused is not None:
+        findings.append(Finding('account', refused.text, 'no'))
+        return Explanation(tuple(findings), decision.route, outcome=_refused(refused))
     states = [(name, surroundings.state_of(name)) for name in decision.upstreams]
     findings += [Finding(f'upstream {name}', state) for name, state in states if state]
     return Explanation(tuple(findings), decision.route, decision.upstreams, _way(decision, facts))
-
-
-def _ended(findings: list[Finding], route: str, outcome: str, refused: Refused | None) -> Explanation:
-    """Tell of a message that goes nowhere, by the policy or its route, or `refused` in the end."""
-    if refused is not None:
-        findings, outcome = [*findings, Finding('account', refused.text, 'no')], _refused(refused)
-    return Explanation(tuple(findings), route, outcome=outcome)
 
 
 async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
@@ -151,8 +145,8 @@ async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
 
 
 def _refusal(core: 'Core', config: 'AccountConfig', facts: Facts, upstreams: tuple[str, ...]) -> Refused | None:
-    """Return what an account is told in the end of a message that policy and routes have nothing against."""
-    if upstreams and facts.segments > config.max_parts and is_too_long(core, config, upstreams):
+    """Return what is said in the end to a message that policy and routes have nothing against, None when it is accepted."""
+    if facts.segments > config.max_parts and is_too_long(core, config, upstreams):
         return Refused(CommandStatus.ESME_RINVMSGLEN, f'{facts.segments} segments; max_parts is {config.max_parts}')
     if not core.charging.accounts:
         return None

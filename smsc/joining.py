@@ -7,6 +7,7 @@ or each of them ends REJECTED, with a receipt. What is held is in the store with
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from domain.errors import Refused
@@ -37,12 +38,27 @@ KEEP_S = 300.0  # how long a decision holds for parts to come
 DEFAULT_WAIT_S = 10.0
 
 
+class Known(msgspec.Struct, frozen=True):
+    """A decision that holds for parts to come, and what the policy made of the message."""
+
+    decision: Decision
+    new_source_addr: str = ''
+    category: str = ''
+    priority: int | None = None
+
+    def put_on(self, facts: Facts) -> None:
+        """Let a further part be what the first one was."""
+        facts.category, facts.priority = self.category, self.priority
+        if self.new_source_addr:
+            facts.source_addr = facts.new_source_addr = self.new_source_addr
+
+
 class Joining:
     """The parts of one node."""
 
     def __init__(self, core: 'Core') -> None:
         self.core = core
-        self.joiner: Joiner[Decision | Verdict] = Joiner()
+        self.joiner: Joiner[Known] = Joiner()
         self.stage = Stage[Judged, None](
             'judge', core.store.judged.record, self._handle_recorded, self._abandon, core.configuration.queues.batch
         )
@@ -56,14 +72,17 @@ class Joining:
         known = self.joiner.decision(key, part.sequence, message, now)
         if known is not None:
             core.decider.locate(facts)
-            return core.decider.judge_part(facts) or known
-        decision = core.decider.decide(facts)
+            known.put_on(facts)
+            return core.decider.judge_part(facts) or known.decision
+        asked = facts.source_addr, facts.source_addr_ton
+        core.decider.peek(facts)  # whether anybody looks at the text
         if facts.known_text is not None and part.total > 1:
-            if isinstance(decision, Decision):
-                core.decider.forget(facts)
             return core.decider.judge_part(facts)  # also those that are held are not to be sent twice
+        facts.source_addr, facts.source_addr_ton = asked
+        facts.new_source_addr = ''
+        decision = core.decider.decide(facts)
         if isinstance(decision, Decision):
-            self.joiner.remember(Parts(key, [message], [part.sequence]), decision, now, KEEP_S)
+            self.joiner.remember(Parts(key, [message], [part.sequence]), known_of(decision, facts), now, KEEP_S)
         return decision
 
     def hold(self, message: Message) -> None:
@@ -105,7 +124,7 @@ class Joining:
         facts.message_id = first.id
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision) and parts.complete:  # else late ones would go on unread
-            self.joiner.remember(parts, decision, core.loop.time(), KEEP_S)
+            self.joiner.remember(parts, known_of(decision, facts), core.loop.time(), KEEP_S)
         if isinstance(decision, Decision) and decision.reject:
             core.decider.forget(facts)
         for message in parts.messages:
@@ -154,3 +173,8 @@ class Joining:
     def _abandon(self, judged: list[Judged]) -> None:
         """Their way cannot be stored: they go it all the same, a start would decide again."""
         self._handle_recorded(judged, None)
+
+
+def known_of(decision: Decision, facts: Facts) -> Known:
+    """Return what is to hold for the other parts of a message that was decided so."""
+    return Known(decision, facts.new_source_addr, facts.category, facts.priority)

@@ -2,7 +2,8 @@
 
 An operation runs until it is done. Whatever breaks the connection under it (a crash, a restart, a cut, a time-out)
 makes it run again on a new connection with `doubtful` set: its commit may have happened, so it must look before it
-writes. Errors that are not the connection's fault go to the caller.
+writes. It is run again too when it lost against another transaction, which does not say that the store is away. Errors
+that are not the connection's fault go to the caller.
 """
 
 import asyncio
@@ -33,11 +34,11 @@ AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InternalClientError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
 )
 """What says that the store is away or in trouble for now, and nothing about the operation itself."""
+
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+"""What an operation is told that lost against another transaction: the store is there, and it is run again."""
 
 SETTINGS = {
     'plan_cache_mode': 'force_generic_plan',  # planning over partitions costs more than a batch
@@ -111,16 +112,23 @@ class StoreConnection:
                 doubtful = doubtful or self._connection is not None
                 self._drop()
                 self._health.note_failure(self.name, error)
-                if give_up_at is not None and loop.time() + pause_s > give_up_at:
-                    raise StoreUnavailable(f'{self.name}: {type(error).__name__} {error}') from error
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, RETRY_LAST_S)
+                reason: BaseException = error
+            except CONFLICTS as error:
+                doubtful = True  # an operation may have several transactions
+                log.warning('store.conflict', connection=self.name, error=f'{type(error).__name__}: {error}')
+                if self._connection is not None and self._connection.is_in_transaction():
+                    self._drop()
+                reason = error
             except BaseException:
                 self._drop()
                 raise
             else:
                 self._health.note_success()
                 return result
+            if give_up_at is not None and loop.time() + pause_s > give_up_at:
+                raise StoreUnavailable(f'{self.name}: {type(reason).__name__} {reason}') from reason
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_LAST_S)
 
     async def close(self) -> None:
         """Part from the server."""

@@ -143,12 +143,18 @@ class Credit:
 
     async def pay_more(self, connection: Connection, account: str, more: int) -> bool:
         """Take or give the difference for a message that was replaced; return whether the balance bears it."""
-        terms = self.terms.get(account)
-        rows = await connection.fetch(
-            sql.RESERVE_CREDIT, [account], [more], [terms.lowest if terms is not None and more > 0 else None]
-        )
+        return account in await self.pay_differences(connection, {account: more})
+
+    async def pay_differences(self, connection: Connection, amounts: Mapping[str, int]) -> frozenset[str]:
+        """Take or give, by account, what its messages are worth more than before; return whose balance bears that.
+
+        The balances of the others stay as they are, locked like all of these, in the one order of all who lock several.
+        """
+        terms = [self.terms.get(account) for account in amounts]
+        lowest = [one and one.lowest if more > 0 else None for one, more in zip(terms, amounts.values(), strict=True)]
+        rows = await connection.fetch(sql.RESERVE_CREDIT, list(amounts), list(amounts.values()), lowest)
         self.note((row['account'], row['balance']) for row in rows)
-        return bool(rows)
+        return frozenset([row['account'] for row in rows])
 
 
 # By hand

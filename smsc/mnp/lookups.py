@@ -13,7 +13,7 @@ number plan decides at once. What no service could answer is not asked again for
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 import structlog
@@ -138,11 +138,27 @@ class Lookups:
 
         What is late is looked up nevertheless, for messages to come.
         """
-        numbers = list(numbers)
-        self.ask(numbers)
-        waiting = [self._pending[number] for number in numbers if number in self._pending]
-        if waiting:
-            await asyncio.wait(waiting, timeout=self.wait_s if timeout_s is None else timeout_s)
+        async for _ in self.settled(numbers, timeout_s):
+            pass
+
+    async def settled(self, numbers: Iterable[int], timeout_s: float | None = None) -> AsyncIterator[set[int]]:
+        """Look numbers up; yield them as they become known, those that are late all at once at the end."""
+        wanted = list(numbers)
+        self.ask(wanted)
+        left = set(wanted)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self.wait_s if timeout_s is None else timeout_s)
+        while left:
+            waiting = {number: self._pending[number] for number in left if number in self._pending}
+            known = left - waiting.keys()
+            if known:
+                left -= known
+                yield known
+                continue
+            if loop.time() >= until:
+                yield left
+                return
+            await asyncio.wait(waiting.values(), timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
 
     def states(self) -> list[ServiceState]:
         """Return what is told of the services, in their order."""

@@ -18,7 +18,8 @@ amounts as (
     select account, sum(price)::bigint as amount from ended where charge < 0 group by account
 ),
 locked as (
-    select c.account, a.amount from amounts a join credit c on c.account = a.account order by c.account for update of c
+    select c.account, a.amount from amounts a join credit c on c.account = a.account
+    order by c.account collate "C" for update of c
 ),
 given_back as (
     update credit c set balance = c.balance + l.amount

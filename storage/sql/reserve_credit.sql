@@ -5,7 +5,7 @@ with asked as (
     select c.account, c.balance, t.amount, t.lowest
     from unnest($1::text[], $2::bigint[], $3::bigint[]) as t(account, amount, lowest)
     join credit c on c.account = t.account
-    order by c.account
+    order by c.account collate "C"
     for update of c
 )
 update credit c set balance = c.balance - a.amount

@@ -1,12 +1,13 @@
 """Reloads under load, in short: what `python -m perf.reload` does, and that it sees what goes wrong."""
 
 import argparse
+from typing import Any
 
 import msgspec
 import pytest
 
 from perf.bench import Settlement
-from perf.reload import BROKEN, changed, is_good, run, tabulate
+from perf.reload import changed, is_good, run, tabulate
 
 
 @pytest.mark.wire('G7')
@@ -30,11 +31,10 @@ def replaced(load, **changes):
 
 
 def test_each_reload_changes_routes_accounts_and_limits_and_leaves_the_load_alone():
-    tree = {'routes': [{'name': 'all'}], 'accounts': {'load': {'password': 'secret'}}}
+    tree: dict[str, Any] = {'routes': [{'name': 'all'}], 'accounts': {'load': {'password': 'secret'}}}
     one, two = changed(tree, 1, 'ESME_RSUBMITFAIL'), changed(tree, 2, 'ESME_RINVDSTADR')
-    assert one['routes'][0]['reject'] != two['routes'][0]['reject']
+    assert one['routes'][:1] != two['routes'][:1]
     assert len(one['routes']) < len(two['routes'])
     assert set(one['accounts']) != set(two['accounts'])
     assert one['routes'][-1:] == two['routes'][-1:] == tree['routes']
     assert one['accounts']['load'] == two['accounts']['load'] == tree['accounts']['load']
-    assert all(broken for broken in BROKEN)

@@ -65,7 +65,7 @@ def test_a_hostile_number_of_places_does_not_grow_the_memory():
     prices = PriceList([], default=1)
     for number in range(2 * MEMO):
         prices.price(str(number), '', '')
-    assert len(prices._memo) <= MEMO
+    assert len(prices.known) <= MEMO
 
 
 def test_a_message_is_worth_its_segments():

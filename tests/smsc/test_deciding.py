@@ -1,5 +1,7 @@
 """Numbers and senders that a decision changes: operators get them as they are known, ESMEs as they wrote them."""
 
+from typing import Any
+
 import pytest
 
 from pdu import pdus
@@ -12,8 +14,8 @@ S = CommandStatus
 RUSSIA = {'country_code': '7', 'national_prefix': '8', 'national_lengths': [10]}
 E164 = b'79161234567'
 WRITTEN = [(b'89161234567', 0), (b'9161234567', 2), (b'+79161234567', 1), (b'0079161234567', 1), (E164, 1)]
-NATIONAL = {'destination_addr': b'89161234567', 'dest_addr_ton': 0, 'dest_addr_npi': 0}
-NO_SENDER = {'source_addr': b'', 'source_addr_ton': 0}
+NATIONAL: dict[str, Any] = {'destination_addr': b'89161234567', 'dest_addr_ton': 0, 'dest_addr_npi': 0}
+NO_SENDER: dict[str, Any] = {'source_addr': b'', 'source_addr_ton': 0}
 
 
 @pytest.fixture

@@ -278,13 +278,23 @@ def test_a_reference_that_is_used_again_is_decided_anew():
     assert joiner.decision(*place(new[1]), new[1], 2) == 'beeline'
 
 
-def test_a_decision_ends_with_its_time_or_a_reload():
+def test_a_decision_ends_with_its_time_or_with_a_reload_once_all_parts_have_taken_it():
     joiner: Joiner[str] = Joiner()
     one, two = udh_parts([b'one', b'two'])
     joiner.remember(together([one]), 'mts', 0, KEEP_S)
     assert joiner.decision(*place(two), two, KEEP_S) is None
     joiner.remember(together([one]), 'mts', 0, KEEP_S)
     joiner.forget_decisions()
+    assert joiner.decision(*place(two), two, 1) == 'mts'  # the others of its message went there
+    joiner.forget_decisions()
+    assert joiner.decision(*place(one), one, 1) is None
+
+
+def test_a_decision_about_a_part_that_was_not_accepted_holds_for_no_other():
+    joiner: Joiner[str] = Joiner()
+    one, two = udh_parts([b'one', b'two'])
+    joiner.remember(together([one]), 'mts', 0, KEEP_S)
+    joiner.forget_decision(place(one)[0])
     assert joiner.decision(*place(two), two, 1) is None
 
 

@@ -17,7 +17,7 @@ from tests.product.waiting import until, until_async
 S = CommandStatus
 LISTED = b'79160000009'
 PRICE = 250_000
-ACCOUNTS = {
+ACCOUNTS: dict[str, dict[str, Any]] = {
     'senders': {'senders': ['MyBank']},
     'templates': {'templates': 'codes'},
     'stop_lists': {'stop_lists': ['bad']},
