@@ -4,7 +4,8 @@ python -m perf.decisions [--whole] [--ported 10000000] [--stopped 1000000] [--fo
 
 The route table alone, and with `--whole` everything between a submit_sm and its way (perf.whole_decision). Messages are
 drawn from a fixed seed, new ones for each round, a hundred at a time: as many as a read of a socket brings, and as warm
-in the processor's caches. The best of several rounds counts, as with `timeit`: what is slower was disturbed. A folder that is named keeps the base of ported numbers for the next time.
+in the processor's caches. The best of several rounds counts, as with `timeit`: what is slower was disturbed. A folder
+that is named keeps the base of ported numbers for the next time.
 """
 
 import argparse
@@ -17,15 +18,16 @@ from typing import Any
 
 import msgspec
 
+from pdu.codec import decode
 from perf.report import format_table, show
 from routing.conditions import Condition, Unless, Words
 from routing.facts import Facts, Place
 from routing.table import Action, RouteTable, Rule
 from routing.windows import Window
 
-MESSAGES = 10_000
+MESSAGES = 2_000
 READ = 100
-REPEATS = 7
+REPEATS = 50
 SEED = 1
 NOW_MS = 1_800_000_000_000
 SENDERS = 50
@@ -144,9 +146,9 @@ def table_cases() -> list[Case]:
 
 def whole_cases(folder: Path, ported: int, stopped: int) -> list[Case]:
     """Return the whole decision."""
-    from perf.whole_decision import Size, WholeDecision
+    from perf.whole_decision import Size, WholeDecision, drawn_octets
 
-    cases: list[Case] = []
+    cases = [Case('to compare: decode a submit_sm', decode, drawn_octets)]
     for routes in (10, 10_000):
         whole = WholeDecision(folder, Size(routes, ported, stopped))
         cases.append(Case(f'whole decision, {routes:,} rules', whole.decide, whole.messages))

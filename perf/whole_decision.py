@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pdu.codec import encode
 from pdu.pdus import SubmitSm
 from perf.mnp import number_at, start_import, wait, write_base
 from perf.report import tell
@@ -41,6 +42,25 @@ class Size(msgspec.Struct, frozen=True):
     routes: int = 10
     ported: int = 10_000_000
     stopped: int = MILLION
+
+
+def drawn_octets(rng: random.Random, count: int) -> list[bytes]:
+    """Return submit_sm as they come: what decoding them costs tells how fast the machine is just now."""
+    return [
+        encode(
+            SubmitSm(
+                number + 1,
+                source_addr_ton=5,
+                source_addr=b'Sender%d' % rng.randrange(50),
+                dest_addr_ton=1,
+                dest_addr_npi=1,
+                destination_addr=b'%d' % (RUSSIA + rng.randrange(9 * 10**9, 10**10)),
+                registered_delivery=1,
+                short_message=b'your code is %d' % number,
+            )
+        )
+        for number in range(count)
+    ]
 
 
 class WholeDecision:

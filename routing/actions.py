@@ -144,8 +144,10 @@ class Cheapest:
 
 def choice_of(action: Action, like: Decision, cost: Cost | None) -> Decision | Choice:
     """Return what decides for a rule: one decision for all its messages, or a choice."""
-    if action.shares:
+    if len(action.shares) > 1:
         return Split(action.shares, like)
+    if action.shares:
+        return msgspec.structs.replace(like, upstreams=(action.shares[0][0],))
     if action.cheapest and cost is not None:
         return Cheapest(action.upstreams, like, cost)
     return msgspec.structs.replace(like, upstreams=action.upstreams, reject=action.reject, drop=action.drop)

@@ -151,10 +151,13 @@ AMOUNT_KEYS = tuple(_AMOUNTS)
 class Amount:
     """A number: the priority so far (none is 0), or how many segments the whole message takes."""
 
-    __slots__ = ('_one', '_read', '_written', 'key', 'ranges')
+    __slots__ = ('_read', '_written', 'holds', 'key', 'ranges')
 
     reads_text: ClassVar[bool] = False
     reads_place: ClassVar[bool] = False
+
+    holds: Holds
+    """Return whether the number is in one of the ranges."""
 
     def __init__(self, key: str, wanted: Iterable[int | str]) -> None:
         """`key` is one of AMOUNT_KEYS. Raises ValueError for what `parse_ranges` does not understand."""
@@ -162,19 +165,25 @@ class Amount:
         self.key = key
         self.ranges = parse_ranges(wanted)
         self._written = ', '.join(str(one) for one in wanted)
-        self._one = self.ranges[0] if len(self.ranges) == 1 else None
         self._read = _AMOUNTS[key]
-
-    def holds(self, facts: Facts) -> bool:
-        """Return whether the number is in one of the ranges."""
-        value = self._read(facts)
-        if self._one is not None:
-            return self._one[0] <= value <= self._one[1]
-        return any(low <= value <= high for low, high in self.ranges)
+        self.holds = _within(self._read, self.ranges)
 
     def tell(self, facts: Facts, holds: bool) -> str:
         """Return the number and the ranges."""
         return f'{self.key} {self._read(facts)} is {"" if holds else "not "}{self._written}'
+
+
+def _within(read: Callable[[Facts], int], ranges: tuple[Range, ...]) -> Holds:
+    """Return the cheapest function that compares a number of a message with ranges."""
+    if len(ranges) == 1:
+        ((lowest, highest),) = ranges
+        return lambda facts: lowest <= read(facts) <= highest
+
+    def holds(facts: Facts) -> bool:
+        value = read(facts)
+        return any(low <= value <= high for low, high in ranges)
+
+    return holds
 
 
 class HasTlv:

@@ -70,6 +70,7 @@ class DailyLimitStep:
     def __init__(self, limits: tuple[DailyLimit, ...], days: LocalDays) -> None:
         self.limits = limits
         self._days = days
+        self._counts: dict[str, tuple[DayCounts, ...]] = {}  # that a category counts in
         self._takes = tuple([(limit.categories, limit.counts.take, limit.messages, limit) for limit in limits])
 
     def judge(self, facts: Facts) -> Verdict | None:
@@ -85,10 +86,21 @@ class DailyLimitStep:
             if categories and facts.category not in categories:
                 continue
             if not take(number, day, messages):
-                self._give_back(facts, limit)
+                counts = self._counts_of(facts.category)
+                _give_back(counts[: counts.index(limit.counts)], number, day)
                 limit.counts.refused += 1
                 return _verdict(limit)
+        facts.counted = self._counts.get(facts.category) or self._counts_of(facts.category)
+        facts.counted_on = day
         return None
+
+    def _counts_of(self, category: str) -> tuple[DayCounts, ...]:
+        """Return the tables that messages of a category count in, in order; the configuration names all categories."""
+        counts = self._counts.get(category)
+        if counts is None:
+            concerned = [limit for limit in self.limits if not limit.categories or category in limit.categories]
+            counts = self._counts[category] = tuple([limit.counts for limit in concerned])
+        return counts
 
     def peek(self, facts: Facts) -> Verdict | None:
         """Say whether it is one too many."""
@@ -109,8 +121,8 @@ class DailyLimitStep:
 
     def forget(self, facts: Facts) -> None:
         """Count the message no more."""
-        if facts.number:
-            self._give_back(facts, None)
+        _give_back(facts.counted, facts.number, facts.counted_on)
+        facts.counted = ()
 
     def recall(self, facts: Facts, now_ms: int) -> None:
         """Count a message that was accepted before a restart, if that is today. No limit stops it any more."""
@@ -128,14 +140,10 @@ class DailyLimitStep:
         number, day = facts.number, self._days.of(facts.place.zone, facts.now_ms)
         return [(limit, limit.counts.count(number, day)) for limit in self.limits if limit.concerns(facts)]
 
-    def _give_back(self, facts: Facts, last: DailyLimit | None) -> None:
-        """Give back what limits have counted; those before `last`, which has not."""
-        number, day = facts.number, self._days.of(facts.place.zone, facts.now_ms)
-        for limit in self.limits:
-            if limit is last:
-                return
-            if limit.concerns(facts):
-                limit.counts.give_back(number, day)
+
+def _give_back(counted: tuple[DayCounts, ...], number: int, day: int) -> None:
+    for counts in counted:
+        counts.give_back(number, day)
 
 
 def _verdict(limit: DailyLimit) -> Verdict:

@@ -1,8 +1,8 @@
 """How many messages each subscriber got in his day: about 80 octets a subscriber.
 
 A table has a dictionary a day, of numbers and their counts: midnight comes to one zone after the other, so that two
-days are under way at a time; the day before those is forgotten as a whole. A large one is in 64 pieces, for making room in
-a dictionary of a million takes 50 ms, and so does letting go of it; a small one in one piece, which is faster.
+days are under way at a time; the day before those is forgotten as a whole. A large one is in 64 pieces, for making room
+in a dictionary of a million takes 50 ms, and so does letting go of it; a small one is in one piece, which is faster.
 """
 
 from collections.abc import Collection, Iterator

@@ -51,12 +51,16 @@ class Decider:
         number = facts.number  # as `locate` does it, without the call
         facts.place = place = self._find_place(number)
         facts.operator = self._find_operator(number) or place.operator
-        for judge in self._judges.get(facts.account, ()):
-            verdict = judge(facts)
-            if verdict is not None:
-                self._note_objection(facts, judge)
-                return verdict
-        return self._route(facts)
+        try:
+            for judge in self._judges.get(facts.account, ()):
+                verdict = judge(facts)
+                if verdict is not None:
+                    self._note_objection(facts, judge)
+                    return verdict
+            return self._route(facts)
+        except BaseException:  # a fault of ours: what repeats the message must not be told that it was accepted
+            self.forget(facts)
+            raise
 
     def _note_objection(self, facts: Facts, judge: Judge) -> None:
         """Count what a step had something against; those before it forget the message."""

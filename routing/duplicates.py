@@ -122,9 +122,9 @@ class DuplicateStep:
     """Answers what an account sends again.
 
     The same is what has the same destination, text, sender and user_message_reference, or those of them in `by`: text
-    is user data octet for octet, in the same data_coding. Parts that an ESME made are the same when their number and
-    reference are, too, so that parts are never taken for one another; each of them is to be judged, also where the
-    decision of the first holds for all.
+    is user data octet for octet, in the same data_coding; the sender is that asked for, whatever steps before this one
+    put in. Parts that an ESME made are the same when their number and reference are, too, so that parts are never taken
+    for one another; each of them is to be judged, also where the decision of the first holds for all.
 
     With `first`, whoever asks must see whether the first message is committed by now: what was not may still be
     refused, and its repetition with it.
@@ -150,11 +150,13 @@ class DuplicateStep:
     def judge(self, facts: Facts) -> Verdict | None:
         """Say what becomes of a repetition; remember what is none."""
         if self._by_all and not facts.tlvs:  # as `_whole_key` does it, without the call
-            key = hash((facts.destination, facts.source_addr, facts.user_data, facts.data_coding, facts.part, None))
+            sender = facts.source_addr if facts.asked_source_addr is None else facts.asked_source_addr
+            key = hash((facts.destination, sender, facts.user_data, facts.data_coding, facts.part, None))
         else:
             key = self._key(facts)
         first = self._see(key, facts.message_id, facts.now_ms)
         if not first:
+            facts.duplicate_key = key
             return None
         self.seen.repeated += 1
         return self._verdict(first, facts.now_ms)
@@ -174,7 +176,9 @@ class DuplicateStep:
 
     def forget(self, facts: Facts) -> None:
         """Let the same message be accepted when it comes again."""
-        self.seen.forget(self._key(facts), facts.message_id)
+        if facts.duplicate_key is not None:
+            self.seen.forget(facts.duplicate_key, facts.message_id)
+            facts.duplicate_key = None
 
     def recall(self, facts: Facts) -> None:
         """Remember a message that was accepted before a restart; they come oldest first."""
@@ -194,14 +198,18 @@ def _age(message_id: int, now_ms: int) -> int:
 def _whole_key(facts: Facts) -> int:
     """Return the hash of everything in ALL."""
     reference = find(facts.tlvs, Tag.USER_MESSAGE_REFERENCE) if facts.tlvs else None
-    return hash((facts.destination, facts.source_addr, facts.user_data, facts.data_coding, facts.part, reference))
+    return hash((facts.destination, _sender(facts), facts.user_data, facts.data_coding, facts.part, reference))
+
+
+def _sender(facts: Facts) -> str:
+    return facts.source_addr if facts.asked_source_addr is None else facts.asked_source_addr
 
 
 def _key_by(by: frozenset[By], facts: Facts) -> int:
     return hash(
         (
             facts.destination if 'destination' in by else None,
-            facts.source_addr if 'source_addr' in by else None,
+            _sender(facts) if 'source_addr' in by else None,
             (facts.user_data, facts.data_coding) if 'text' in by else None,
             find(facts.tlvs, Tag.USER_MESSAGE_REFERENCE) if 'user_message_reference' in by else None,
             facts.part,

@@ -11,6 +11,9 @@ from typing import Any
 
 import re2
 
+MAX_SEARCHED = 10_000  # characters, of 65 segments at least: nobody reads on, and time is linear in them
+MAX_OCTETS = 32 << 20  # of memory, if its texts are odd: with less, RE2 changes to an engine that is 100 times slower
+MAX_INSTRUCTIONS = 50_000  # of which even so much memory holds what was worked out for few texts only
 MARK = '\uffff'  # no character, so in no text
 _MARKS = MARK * 2  # `\b(\bcode)` asks for the same boundary twice
 _BOUNDARY = re.compile(r'\b')
@@ -34,7 +37,7 @@ _PIECE = re.compile(
 
 
 class Expression:
-    """One expression; whether it is found somewhere in a text is all that is asked."""
+    """One expression; whether it is found in the first MAX_SEARCHED characters of a text is all that is asked."""
 
     __slots__ = ('_marked', '_plain')
 
@@ -42,6 +45,8 @@ class Expression:
         """Raises re2.error for what is no expression of RE2."""
         options = re2.Options()
         options.log_errors = False
+        options.never_capture = True  # which saves going through the text again, to say where
+        options.max_mem = MAX_OCTETS
         self._plain: Any = re2.compile(expression, options)
         has_words = any(
             piece['boundary'] or re.search(r'\\[wW]', piece['members'] or piece['word'] or '')
@@ -49,8 +54,15 @@ class Expression:
         )
         self._marked: Any = re2.compile(_over_marks(expression), options) if has_words else None
 
+    @property
+    def is_costly(self) -> bool:
+        """Return whether there are texts that it takes many milliseconds to be searched in."""
+        return (self._marked or self._plain).programsize > MAX_INSTRUCTIONS
+
     def is_in(self, text: str) -> bool:
         """Return whether it is found; half a surrogate pair, which is no text, is compared as a question mark."""
+        if len(text) > MAX_SEARCHED:
+            text = text[:MAX_SEARCHED]
         expression = self._plain
         if self._marked is not None and not text.isascii():
             expression = self._marked

@@ -33,6 +33,9 @@ class Facts(msgspec.Struct, gc=False):
     the place of the one asked for.
 
     `read_text` decodes the text of `pdu`; without a PDU it is called with nothing.
+
+    What steps took when they judged is kept here, for `forget`: the facts they went by may be others by then. That is
+    `duplicate_key`, a hash, and `counted`, tables that counted the message on the day `counted_on`.
     """
 
     account: str
@@ -55,7 +58,17 @@ class Facts(msgspec.Struct, gc=False):
     known_text: str | None = None
     part: Concatenation | None = None
     new_source_addr: str = ''
+    asked_source_addr: str | None = None  # the sender asked for, where another one was put in
+    duplicate_key: int | None = None
+    counted: tuple[Any, ...] = ()
+    counted_on: int = 0
     only_part: bool = False  # a part that only those steps were asked about that look at each part
+
+    def put_in(self, source_addr: str) -> None:
+        """Put another sender in the place of the one asked for; its type is the caller's to set."""
+        if self.asked_source_addr is None:
+            self.asked_source_addr = self.source_addr
+        self.source_addr = self.new_source_addr = source_addr
 
     def text(self) -> str:
         """Return the text, decoded when the first one asks."""

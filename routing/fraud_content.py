@@ -9,7 +9,7 @@ from typing import Literal
 
 import re2
 
-from routing.expressions import Expression
+from routing.expressions import MAX_SEARCHED, Expression
 from routing.facts import Facts
 from routing.links import Hosts, find_hosts, is_mixed
 from routing.look_alikes import fold_letters, fold_name
@@ -34,6 +34,8 @@ class TextRule:
     def find(self, facts: Facts) -> str:
         """Return what was found, '' for nothing."""
         text = facts.text()
+        if len(text) > MAX_SEARCHED:
+            text = text[:MAX_SEARCHED]
         if self._words is not None and self._words.is_in(fold_letters(text)):
             return 'a word of the rule is in the text'
         for expression in self._expressions:
@@ -66,7 +68,7 @@ class LinkRule:
 
     def find(self, facts: Facts) -> str:
         """Return what was found, '' for nothing."""
-        for host in find_hosts(facts.text()):
+        for host in find_hosts(facts.text()[:MAX_SEARCHED]):
             found = self._judge(host)
             if found:
                 return found
@@ -116,7 +118,7 @@ class LookAlikeRule:
                 found = self._remember(sender)
             if found:
                 return found
-        return self._find_in(facts.text()) if self._in_text else ''
+        return self._find_in(facts.text()[:MAX_SEARCHED]) if self._in_text else ''
 
     def _remember(self, sender: str) -> str:
         found = self._judge(sender)

@@ -232,9 +232,9 @@ class VelocityRule:
         for window, messages, time in self._limits:
             present = window.present
             if 0 in present and window.began_ms <= now_ms < window.ends_ms:  # as of a range
-                count = present[0]
-                if count + window.former.get(0, 0) < messages:
-                    present[0] = count + 1
+                sent = present[0]
+                if sent + window.former.get(0, 0) < messages:
+                    present[0] = sent + 1
                     continue
             if not window.admits(0, now_ms, messages):
                 self._take_before(window)

@@ -7,12 +7,11 @@ bounded by the rules; numbers and names that come by leave nothing behind.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from routing.conditions import Condition, Holds, Words, text_last
 from routing.facts import Facts
 
-_NO_PREFIX: tuple[str, ...] = ('',)
 MAX_MEMO = 3_000_000  # candidates remembered for prefixes, 8 octets each
 MAX_COPIES = 2_000  # rules for all accounts that are kept again with those of accounts
 LIST_COST = 12  # what a list costs besides, in the same unit
@@ -50,13 +49,14 @@ class _Room:
 class _Group:
     """The rules that messages of one account can match, or those of all accounts."""
 
-    __slots__ = ('_by_prefix', '_conditions', '_off', '_room', 'lists', 'shelves')
+    __slots__ = ('_by_prefix', '_conditions', '_off', '_room', 'lengths', 'lists', 'shelves')
 
     def __init__(self, rules: dict[int, Conditions], off: bytearray, room: _Room) -> None:
         """`rules` are by position; `off` has an octet for each position, 1 for those that match nothing.
 
         `lists` are by prefix the rules that numbers can match of which it is the longest one, and those that are found
-        by no word; () before they are gathered. `shelves` are lists by sender, by operator and by country.
+        by no word; () before they are gathered. `lengths` are those of the prefixes, the longest first, and 0.
+        `shelves` are lists by sender, by operator and by country.
         """
         self._room = room
         self._conditions = rules
@@ -70,23 +70,21 @@ class _Group:
             for field in _SHELVES[1:]
         )
         self._by_prefix = by_word['destination']
+        self.lengths = tuple(sorted({0, *map(len, self._by_prefix)}, reverse=True))
         self.forget()
-
-    @property
-    def prefixes(self) -> Iterable[str]:
-        """Prefixes by which its rules are found; '' finds those that are found by no word."""
-        return self._by_prefix
 
     def forget(self) -> None:
         """What is off has changed."""
         self.lists: dict[str, Lists] = dict.fromkeys(('', *self._by_prefix), ())
 
-    def by_number(self, chain: tuple[str, ...]) -> Lists:
-        """Return the list of rules that a number can match, and of those that are found by no word; remember it.
+    def by_number(self, number: str) -> list[Candidate]:
+        """Return the rules that a number can match, and those that are found by no word."""
+        prefix = next(number[:length] for length in self.lengths if number[:length] in self.lists)
+        (found,) = self.lists[prefix] or self.learn(prefix)
+        return found
 
-        `chain` are the prefixes of rules that the number begins with, the longest first, and ''.
-        """
-        prefix = next(one for one in chain if one in self.lists)
+    def learn(self, prefix: str) -> Lists:
+        """Return what belongs into `lists` for a prefix, and put it there."""
         found = self._gather(prefix)
         if self._room.takes(found):
             self.lists[prefix] = (found,)
@@ -123,7 +121,7 @@ class _Group:
 class Index:
     """All rules of one direction, each a conjunction of conditions."""
 
-    __slots__ = ('_chains', '_general', '_groups_of', '_lengths', '_off', '_room')
+    __slots__ = ('_general', '_groups_of', '_off', '_room')
 
     def __init__(self, rules: Sequence[Conditions]) -> None:
         self._off = bytearray(len(rules))
@@ -141,9 +139,6 @@ class Index:
         self._room = _Room()
         self._general = (_Group(general, self._off, self._room),)
         self._groups_of = self._with_general(general, named)
-        prefixes = {prefix for group in self._groups() for prefix in group.prefixes} | {''}
-        self._lengths = sorted({len(prefix) for prefix in prefixes if prefix}, reverse=True)
-        self._chains = {prefix: _chain(prefix, prefixes) for prefix in prefixes}
 
     def _with_general(
         self, general: dict[int, Conditions], named: dict[str, dict[int, Conditions]]
@@ -191,16 +186,14 @@ class Index:
 
     def _reached(self, facts: Facts) -> Lists:
         """Return all lists that a message is to be compared with."""
-        destination, chains, chain = facts.destination, self._chains, _NO_PREFIX
-        for length in self._lengths:
-            if destination[:length] in chains:
-                chain = chains[destination[:length]]
-                break
+        destination = facts.destination
         reached: Lists = ()
         for group in self._groups_of.get(facts.account, self._general):
-            for prefix in chain:
-                if prefix in group.lists:
-                    found = group.lists[prefix] or group.by_number(chain)
+            lists = group.lists
+            for length in group.lengths:
+                prefix = destination[:length]
+                if prefix in lists:
+                    found = lists[prefix] or group.learn(prefix)
                     reached = reached + found if reached else found
                     break
             senders, operators, countries = group.shelves
@@ -227,18 +220,11 @@ class Index:
         positions: set[int] = set()
         for group in self._groups_of.get(next(iter(accounts), ''), self._general):
             for prefix in _first_words(rule, 'destination') or ['']:
-                (by_number,) = group.by_number(_chain(prefix, self._chains))
-                positions.update(position for position, _, _ in by_number)
+                positions.update(position for position, _, _ in group.by_number(prefix))
             for field, shelf in zip(_SHELVES[1:], group.shelves, strict=True):
                 for word in _first_words(rule, field):
                     positions.update(position for position, _, _ in shelf.get(word, ()))
         return sorted(positions)
-
-
-def _chain(number: str, prefixes: Container[str]) -> tuple[str, ...]:
-    """Return those of some prefixes that a number begins with, the longest first, and ''."""
-    heads = (number[:length] for length in range(len(number), 0, -1))
-    return *(head for head in heads if head in prefixes), ''
 
 
 def _position_of(candidate: Candidate) -> int:

@@ -81,12 +81,11 @@ class Hosts:
         """Return the name among them that a host wants to be taken for, and is not; '' for none."""
         if self.holds(host):
             return ''
-        rest = host
-        while rest:
-            name = self._folded.get(fold_name(rest), '')
+        folded = [fold_name(label) for label in host.split('.')]
+        for place in range(len(folded)):
+            name = self._folded.get(''.join(folded[place:]), '')
             if name:
                 return name
-            rest = rest.partition('.')[2]
         return next((name for name in self._names if f'.{name}.' in f'.{host}.'), '')
 
 

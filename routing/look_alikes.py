@@ -4,7 +4,7 @@
 for names too, in which digits pass for letters and points or spaces are put in between.
 """
 
-import unicodedata
+from routing.normal_forms import normalise
 
 _PAIRS = (
     ('аӓӑ', 'a'),
@@ -50,5 +50,5 @@ def fold_letters(text: str) -> str:
 
 def fold_name(text: str) -> str:
     """Return a name as the eye takes it: without case, accents, points and spaces; `0` is o, `1` and l are i."""
-    plain = unicodedata.normalize('NFKD', text).casefold()
+    plain = normalise('NFKD', text).casefold()
     return ''.join(one for one in plain.translate(_NAMES) if one.isalnum())

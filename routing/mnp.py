@@ -148,6 +148,10 @@ class MnpBase:
         """No base: every number is unknown."""
         return self._transaction is None
 
+    def operators(self) -> frozenset[str]:
+        """Return the codes of all operators that numbers of it were ported to."""
+        return frozenset(self._operators)
+
     def find(self, number: int) -> str:
         """Return the code of the operator a number was ported to, '' for one that was not.
 

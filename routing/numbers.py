@@ -52,6 +52,25 @@ class Normaliser:
             return address
         return self._rewritten(address, ton)
 
+    def normalise_prefix(self, prefix: str) -> str:
+        """Return how E.164 digits begin of numbers that are written with this beginning, or the beginning itself.
+
+        Of national numbers only those with a national prefix are known by it. Raises ValueError for a prefix that says
+        nothing of the number: it is what national numbers, or those of any country, begin with.
+        """
+        if prefix[:1] == PLUS:
+            return prefix[1:]
+        international = prefix.startswith(self._international)
+        starts = self._international if international else tuple(filter(None, self._national))
+        if not prefix.startswith(starts):
+            return prefix
+        rest = prefix[_length_of_first(prefix, starts) :]
+        if not rest:
+            raise ValueError(f'is how numbers are written, and no part of them: write +{prefix}* if it begins them')
+        if international:
+            return rest
+        return self._country_code + rest if len(rest) <= max(self._lengths, default=len(rest)) else prefix
+
     def _rewritten(self, address: str, ton: int) -> str:
         if address[:1] == PLUS:
             return address[1:]

@@ -149,6 +149,10 @@ class NumberPlan:
         """Return the number of stretches in which all numbers have one place."""
         return len(self._starts)
 
+    def operators(self) -> frozenset[str]:
+        """Return all operators that numbers belong to."""
+        return frozenset(place.operator for place in self._places) - {''}
+
     def find(self, number: int) -> Place:
         """Return where a number in E.164 digits belongs; NOWHERE for what is no number of 7 to 15 digits."""
         if _COMMON_LOW <= number < _COMMON_HIGH:

@@ -182,7 +182,7 @@ class SenderStep:
 
 
 def _put_in(facts: Facts, sender: str) -> None:
-    facts.source_addr = facts.new_source_addr = sender
+    facts.put_in(sender)
     facts.source_addr_ton = ton_of(sender)
 
 

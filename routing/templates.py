@@ -22,6 +22,7 @@ from enum import Enum
 import msgspec
 
 from routing.look_alikes import fold_letters
+from routing.normal_forms import normalise
 
 MAX_TEMPLATE_CHARACTERS = 2_000
 MAX_PLACEHOLDERS = 50
@@ -103,7 +104,7 @@ class Folding(msgspec.Struct, frozen=True):
     def fold_literal(self, text: str) -> str:
         """Return the same, with white space as it is."""
         if not text.isascii():
-            text = unicodedata.normalize('NFC', text)
+            text = normalise('NFC', text)
             if self.look_alikes:
                 return fold_letters(text)
         return text.casefold() if self.ignore_case or self.look_alikes else text
@@ -146,7 +147,7 @@ class Pieces(msgspec.Struct, frozen=True):
 
 def parse(source: str, folding: Folding) -> Pieces:
     """Return the pieces of a template. Raises TemplateError."""
-    source = unicodedata.normalize('NFC', ' '.join(source.split()))
+    source = normalise('NFC', ' '.join(source.split()))
     if not source:
         raise TemplateError('is empty; write a text, with placeholders such as %w and %d')
     if len(source) > MAX_TEMPLATE_CHARACTERS:

@@ -184,11 +184,11 @@ class Amendments:
 
     async def _cancel_ids(self, turns: Turns, ids: frozenset[int], timeout: asyncio.Timeout) -> int:
         async def cancel() -> int:
-            found = await self._queued.find(ids)
-            if not found:
+            found, held = await self._queued.find(ids), self._queued.find_held(ids)
+            if not (found or held):
                 return 0
             timeout.reschedule(None)  # what is committed has happened, and the ESME is to hear so
-            return await self._queued.cancel(found)
+            return await self._queued.cancel(found, held)
 
         if not ids:
             return 0
@@ -202,10 +202,14 @@ class Amendments:
         async def cancel_page() -> int:
             nonlocal below_id
             found, below_id = await self._queued.find_alike(addresses, below_id, PAGE)
-            if not found:
+            held = self._queued.find_held_alike(addresses)[:PAGE]
+            if not (found or held):
                 return 0
             timeout.reschedule(None)
-            return await self._queued.cancel(found)
+            cancelled_now = await self._queued.cancel(found, held)
+            if len(held) == PAGE:
+                below_id = below_id or addresses.below_id
+            return cancelled_now
 
         while below_id:
             async with turns.changing:

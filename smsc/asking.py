@@ -6,6 +6,7 @@ nobody was told anything about it.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 Submit = SubmitSm | DataSm | SubmitMulti
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A request that waits, and the numbers that it waits for."""
+class Asked(msgspec.Struct, gc=False, eq=False):
+    """A request that waits, and the numbers that it waits for; `known` when they are, as far as they will be."""
 
     connection: Connection
     account: 'Account'
     pdu: Submit
     numbers: frozenset[int]
+    known: bool = False
 
 
 class Asking:
@@ -41,6 +43,7 @@ class Asking:
         self.waiting = 0
         self._admit = admit
         self._items: list[Asked] = []
+        self._queues: dict[int, deque[Asked]] = {}  # by number: messages to one are admitted in order
         self._next: asyncio.Handle | None = None
 
     def holds(self, connection: Connection, account: 'Account', pdu: Submit) -> bool:
@@ -48,9 +51,13 @@ class Asking:
         lookups = self.core.policy.lookups
         if lookups is None:
             return False
-        unknown = frozenset(number for number in self._numbers(account, pdu) if lookups.cached(number) is None)
+        numbers = self._numbers(account, pdu)
+        unknown = frozenset(number for number in numbers if number in self._queues or lookups.cached(number) is None)
         if unknown:
-            self._items.append(Asked(connection, account, pdu, unknown))
+            item = Asked(connection, account, pdu, unknown)
+            self._items.append(item)
+            for number in unknown:
+                self._queues.setdefault(number, deque()).append(item)
             self.waiting += 1
             if self._next is None:
                 self._next = self.core.loop.call_soon(self._ask)
@@ -90,11 +97,31 @@ class Asking:
 
     def _admit_known(self, items: list[Asked], unknown: set[int]) -> list[Asked]:
         """Admit those of the requests whose numbers are known; return the others."""
-        waiting = [item for item in items if not unknown.isdisjoint(item.numbers)]
+        waiting = []
         for item in items:
             if unknown.isdisjoint(item.numbers):
-                self.waiting -= 1
-                if item.connection.session.state in BOUND:
-                    self._admit(item.connection, item.account, [item.pdu])
-                    item.connection.flush()
+                item.known = True
+                self._admit_in_turn(item)
+            else:
+                waiting.append(item)
         return waiting
+
+    def _admit_in_turn(self, first: Asked) -> None:
+        """Admit a request, and those behind it, unless one before it still waits for one of the same numbers."""
+        turn = deque([first])
+        while turn:
+            item = turn.popleft()
+            if not item.known or any(self._queues[number][0] is not item for number in item.numbers):
+                continue
+            item.known = False  # it has had its turn
+            for number in item.numbers:
+                queue = self._queues[number]
+                queue.popleft()
+                if queue:
+                    turn.append(queue[0])
+                else:
+                    del self._queues[number]
+            self.waiting -= 1
+            if item.connection.session.state in BOUND:
+                self._admit(item.connection, item.account, [item.pdu])
+                item.connection.flush()

@@ -17,7 +17,7 @@ from smsc.commands.credit import credit
 from smsc.commands.mnp import mnp
 from smsc.commands.plan import plan
 from smsc.commands.route import route
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.commands.stop_list import stop_list
 from smsc.commands.switches import route_switch, switches, upstream
 from smsc.commands.templates import templates
@@ -82,7 +82,7 @@ def reload(path: Path, dry_run: bool) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print the snapshot as JSON.')
 def status(path: Path, watch: bool, as_json: bool) -> None:
     """Show sessions, links, rates, queues and windows of the running server."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     while True:
         answer = run_work(ask(configuration.data, 'status'))
         if as_json:
@@ -101,7 +101,7 @@ def status(path: Path, watch: bool, as_json: bool) -> None:
 @click.argument('text')
 @click.option('--account', 'name', help='The account to send as; default the first with a plain password.')
 @click.option('--password', help='Its password, where the configuration has only a hash.')
-@click.option('--from', 'source_addr', default='SMSC', show_default=True, help='The sender.')
+@click.option('--from', '--sender', 'source_addr', default='SMSC', show_default=True, help='The sender.')
 @click.option('--wait', 'wait_s', default=30.0, show_default=True, help='Seconds to wait for the receipt.')
 def send_command(
     path: Path, destination: str, text: str, name: str | None, password: str | None, source_addr: str, wait_s: float
@@ -148,7 +148,7 @@ def _sending_account(configuration: Configuration, name: str | None, password: s
 @click.argument('message_id')
 def message(path: Path, message_id: str) -> None:
     """Tell one message's whole story; MESSAGE_ID as the ESME was given it, in whatever form."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     try:
         number = parse_message_id(message_id)
     except ValueError as error:
@@ -166,7 +166,7 @@ def message(path: Path, message_id: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print it as JSON.')
 def ledger(path: Path, as_json: bool) -> None:
     """Count accepted, final and waiting messages, and prove that they add up."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     book = run_work(ask_store(configuration, read_ledger))
     if as_json:
         click.echo(msgspec.json.encode({**msgspec.to_builtins(book), 'adds_up': book.adds_up}).decode())

@@ -68,37 +68,49 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
-            writer.write(msgspec.json.encode(await self._answer(line)) + b'\n')
+            writer.write(await self._answer(line) + b'\n')
             await writer.drain()
         except (OSError, ValueError):
-            pass  # the asker went away, or sent no line: there is nobody to tell
+            pass  # the asker went away, or sent no line, or one that `ask` never sends: there is nobody to tell
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> bytes:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
             handler = self._handlers[request['command']]
         except (msgspec.DecodeError, KeyError, TypeError):
-            return {'error': 'no such command'}
+            return msgspec.json.encode({'error': 'no such command'})
         try:
-            return {'ok': await handler(request)}
+            return msgspec.json.encode({'ok': await handler(request)})
         except ControlError as error:
-            return {'error': str(error)}
+            return msgspec.json.encode({'error': str(error)})
         except Exception:
             log.exception('control.error', command=request['command'])
-            return {'error': 'the server could not answer; its log says why'}
+            return msgspec.json.encode({'error': 'the server could not answer; its log says why'})
+
+
+def _request(command: str, arguments: dict[str, Any]) -> bytes:
+    """Return the line that asks. Raises ControlError for what the server would not read."""
+    try:
+        octets = msgspec.json.encode({'command': command, **arguments})
+    except ValueError as error:  # octets of a command line that are no text
+        raise ControlError(f'the command is no text: {error}; write it in UTF-8') from error
+    if len(octets) > MAX_LINE_OCTETS:
+        raise ControlError(f'the command is too long ({len(octets)} octets, at most {MAX_LINE_OCTETS}); shorten it')
+    return octets + b'\n'
 
 
 async def ask(data: Path, command: str, **arguments: Any) -> Any:
     """Send a command to the server of a data folder and return its answer. Raises ControlError or NoServerError."""
     path = socket_path(data)
+    line = _request(command, arguments)
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
     except OSError as error:
         raise NoServerError(f'no server runs on {data} ({error.strerror}); start it with: smsc run') from error
     try:
-        writer.write(msgspec.json.encode({'command': command, **arguments}) + b'\n')
+        writer.write(line)
         line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
     except (OSError, TimeoutError) as error:
         raise ControlError('the server does not answer; look at its log') from error

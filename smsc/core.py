@@ -20,6 +20,7 @@ from routing.decider import Decider
 from routing.prices import Charging
 from routing.table import RouteTable
 from smpp.aio.connection import Connection
+from smsc.chains import Chains
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration
 from smsc.deciding import decide_anew
@@ -95,6 +96,7 @@ class Core:
         self.parting: Stage[PartOutcome, Known]
         self.resuming: Stage[tuple[Upstream, Message], Begun]
         self.references = References()
+        self.chains = Chains()
         self.next_routes = NextRoutes(self)
         self.loops = Loops(self)
         self.failover = Failover(self)
@@ -139,7 +141,9 @@ class Core:
 
     def decide(self, message: Message) -> None:
         """Give an accepted message the route that today's configuration has for it; none, if that rejects it."""
-        if not (message.next_upstream and self.next_routes.direct(message)):
+        if message.next_upstream:
+            self.next_routes.direct(message)
+        else:
             decide_anew(self, message)
 
     # Endings

@@ -117,10 +117,10 @@ def make(
     A part that is to be judged with the others has no way yet, and `is_held` set: it is held once it is committed.
     Raises Refused, or Repeated for a duplicate.
     """
+    if segments > config.max_parts and config.max_parts < MAX_SEGMENTS:  # before anybody reads so long a text
+        raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
     submitter = account.submitter
-    facts = facts_of(
-        submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority, core.ids.next(now_ms)
-    )
+    facts = facts_of(submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority, core.ids.next(now_ms))
     decision: Any = core.decider.decide(facts) if part is None else core.joining.decide(facts, pdu, part)
     upstreams: tuple[str, ...] = ()
     route, priority = '', None
@@ -154,21 +154,24 @@ def make(
     try:
         if not upstreams and decision is not None:
             _end(message, decision, config)
-        elif segments > config.max_parts and decision is not None and is_too_long(core, config, upstreams):
+        elif segments > config.max_parts and decision is not None and is_split(core, upstreams):
             raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
         if pdu.validity_period or pdu.schedule_delivery_time:
             set_times(message, now_ms)
         _charge(core, message, facts, segments, config)
-    except Refused:
+        if segments > 1 or account.recoded:
+            message.segments = segments
+            message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
+        if facts.new_source_addr or facts.destination.encode() != pdu.destination_addr:
+            _readdress(message, facts)
+        if not upstreams and message.error and message.facts is not None:  # what a route drops does not count
+            core.decider.forget(facts)
+            message.facts = None
+    except BaseException:  # whatever it is: what repeats the message must not be told that it was accepted
         if decision.__class__ is not Verdict:
             core.decider.forget(facts)
             core.joining.forget(facts, pdu)
         raise
-    if segments > 1 or account.recoded:
-        message.segments = segments
-        message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
-    if facts.new_source_addr or facts.destination.encode() != pdu.destination_addr:
-        _readdress(message, facts)
     return message
 
 
@@ -219,11 +222,6 @@ def asked_of(message: Message) -> Asked | SubmitSm | DeliverSm:
     return message.asked or message.pdu
 
 
-def is_too_long(core: 'Core', config: 'AccountConfig', upstreams: tuple[str, ...]) -> bool:
-    """Return whether a message of more segments than `max_parts` cannot go to these upstreams."""
-    return config.max_parts < MAX_SEGMENTS or is_split(core, upstreams)
-
-
 def is_split(core: 'Core', upstreams: tuple[str, ...]) -> bool:
     """Return whether one of these upstreams wants long messages in segments."""
     known = [core.upstreams[name] for name in upstreams if name in core.upstreams]
@@ -242,12 +240,14 @@ def decide_anew(core: 'Core', message: Message) -> None:
     segments = message.segments if part is None else max(1, part.total)
     facts = facts_of(submitter, pdu, segments, wall_ms(), message.priority)
     facts.category = message.category or facts.category
+    core.decider.locate(facts)
+    if message.operator and facts.operator == facts.place.operator:  # a service said so, whose answer is gone by now
+        facts.operator = message.operator
     decision = None
     if part is not None and message.route:
-        core.decider.locate(facts)
         decision = core.table.named(message.route, facts)
     if decision is None:
-        decision = core.decider.route(facts)
+        decision = core.table.decide(facts)
         message.route = decision.route
         message.upstreams = () if decision.reject else decision.upstreams
         return

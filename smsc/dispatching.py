@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from domain.message import Message
+from pdu.segments import UDHI
 from pdu.status import CommandStatus
+from smsc.chains import Chain, chain_of
 from smsc.clock import wall_ms
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ def dispatch(core: 'Core', message: Message) -> str:
     if not name:
         core.decide(message)
         name = _choose(core, message)
+    if not name and message.next_upstream:
+        core.next_routes.end(message)
+        return ''
     if not name:
         core.reject(message, int(CommandStatus.ESME_RINVDSTADR))
         return ''
@@ -33,12 +38,43 @@ def dispatch(core: 'Core', message: Message) -> str:
 
 
 def _choose(core: 'Core', message: Message) -> str:
-    upstreams = core.upstreams
+    upstreams, pdu = core.upstreams, message.pdu
+    if pdu.esm_class & UDHI or pdu.tlvs:
+        chain = chain_of(message)
+        if chain is not None:
+            return _choose_for_part(core, message, chain)
     for name in message.upstreams:
         upstream = upstreams.get(name)
         if upstream is not None and (upstream.available or (upstream.reachable and upstream.availability.take_probe())):
             return name
     return _least_bad(core, message.upstreams)
+
+
+def expected(core: 'Core', names: tuple[str, ...]) -> str:
+    """Return which of these upstreams a message would get now, '' for none of them; no probe is used up."""
+    available = [name for name in names if name in core.upstreams and core.upstreams[name].available]
+    return available[0] if available else _least_bad(core, names)
+
+
+def _choose_for_part(core: 'Core', message: Message, chain: Chain) -> str:
+    """Return the upstream that has the other parts, or one for all of them: probes do not divide a message."""
+    now = core.loop.time()
+    place = core.chains.place(chain, now)
+    if place is not None and place.upstream in message.upstreams:
+        upstream = core.upstreams.get(place.upstream)
+        if upstream is not None and upstream.reachable and (place.taken or place.by_probe or not upstream.failing):
+            return upstream.name
+    for name in message.upstreams:
+        upstream = core.upstreams.get(name)
+        if upstream is None or not upstream.reachable:
+            continue
+        if upstream.available or upstream.availability.take_probe():
+            core.chains.put(chain, name, now, upstream.failing)
+            return name
+    name = _least_bad(core, message.upstreams)
+    if name:
+        core.chains.put(chain, name, now)
+    return name
 
 
 def _least_bad(core: 'Core', names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from domain.errors import Refused
 from pdu.alphabets import AlphabetError, encode_text
 from pdu.cutting import SHORT_MESSAGE_OCTETS
 from pdu.pdus import SubmitSm
+from pdu.segments import MAX_SEGMENTS
 from pdu.status import CommandStatus, status_name
 from pdu.tlvs import Tag
 from routing.actions import Decision
@@ -23,7 +24,8 @@ from routing.trace import trace
 from smsc.admission import check_parameters, set_source_type, status_of
 from smsc.config.smpp_schema import SmppConfig
 from smsc.control import ControlError
-from smsc.deciding import Submitter, facts_of, is_too_long
+from smsc.deciding import Submitter, facts_of, is_split
+from smsc.dispatching import expected
 from smsc.wire_forms import segment_count
 
 if TYPE_CHECKING:
@@ -80,12 +82,13 @@ def submit_of(question: Question) -> SubmitSm:
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a decision depends on beside the policy and the routes: how an upstream is now ('' = not known), and what
-    an account may not have accepted in the end, as for want of credit.
+    """What a decision depends on beside the policy and the routes: how an upstream is now ('' = not known), which of
+    several would get a message, and what an account may not have accepted in the end, as for want of credit.
     """
 
     smpp: SmppConfig = SmppConfig()
     state_of: Callable[[str], str] = lambda upstream: ''
+    expected: Callable[[tuple[str, ...]], str] = lambda upstreams: upstreams[0]
     refusal_of: Callable[[Facts, tuple[str, ...]], Refused | None] = lambda facts, upstreams: None
 
 
@@ -103,6 +106,9 @@ def explain(
     except Refused as refusal:
         return Explanation((Finding('request', refusal.text, 'no'),), '', outcome=_refused(refusal))
     segments = segment_count(pdu, submitter.alphabet)
+    if segments > config.max_parts and config.max_parts < MAX_SEGMENTS:
+        too_long = _too_long(segments, config)
+        return Explanation((Finding('request', too_long.text, 'no'),), '', outcome=_refused(too_long))
     facts = facts_of(submitter, pdu, segments, question.now_ms, config.priority)
     decider.locate(facts)
     findings = [_account(facts), _number(question, facts)]
@@ -122,7 +128,8 @@ def explain(
         return Explanation(tuple(findings), decision.route, outcome=_refused(refused))
     states = [(name, surroundings.state_of(name)) for name in decision.upstreams]
     findings += [Finding(f'upstream {name}', state) for name, state in states if state]
-    return Explanation(tuple(findings), decision.route, decision.upstreams, _way(decision, facts))
+    outcome = _way(decision, facts, surroundings.expected(decision.upstreams))
+    return Explanation(tuple(findings), decision.route, decision.upstreams, outcome)
 
 
 async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
@@ -136,7 +143,9 @@ async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
     if account is None or account.config is None:
         raise ControlError(f'the running server has no account {question.account}; smsc reload brings a new one')
     config = account.config
-    around = Surroundings(core.configuration.smpp, partial(_state, core), partial(_refusal, core, config))
+    around = Surroundings(
+        core.configuration.smpp, partial(_state, core), partial(expected, core), partial(_refusal, core, config)
+    )
     try:
         found = explain(core.decider, account.submitter, config, question, around)
     except QuestionError as error:
@@ -145,9 +154,9 @@ async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
 
 
 def _refusal(core: 'Core', config: 'AccountConfig', facts: Facts, upstreams: tuple[str, ...]) -> Refused | None:
-    """Return what is said in the end to a message that policy and routes have nothing against, None when it is accepted."""
-    if facts.segments > config.max_parts and is_too_long(core, config, upstreams):
-        return Refused(CommandStatus.ESME_RINVMSGLEN, f'{facts.segments} segments; max_parts is {config.max_parts}')
+    """Return what refuses a message in the end that policy and routes have nothing against."""
+    if facts.segments > config.max_parts and is_split(core, upstreams):
+        return _too_long(facts.segments, config)
     if not core.charging.accounts:
         return None
     try:
@@ -157,6 +166,10 @@ def _refusal(core: 'Core', config: 'AccountConfig', facts: Facts, upstreams: tup
     if price and not core.store.credit.affords(config.name, price):
         return Refused(status_of(config.credit_status), 'its credit does not pay for it')
     return None
+
+
+def _too_long(segments: int, config: 'AccountConfig') -> Refused:
+    return Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments; max_parts is {config.max_parts}')
 
 
 def _state(core: 'Core', name: str) -> str:
@@ -175,6 +188,11 @@ def _account(facts: Facts) -> Finding:
 
 
 def _number(question: Question, facts: Facts) -> Finding:
+    return Finding(f'number {facts.destination or question.destination}', place_text(facts))
+
+
+def place_text(facts: Facts) -> str:
+    """Return where the number of a message belongs, for people."""
     place = facts.place
     known = [place.country, place.region, place.zone]
     text = ', '.join(filter(None, known)) or 'no range of the number plan has it'
@@ -182,7 +200,7 @@ def _number(question: Question, facts: Facts) -> Finding:
         text += f', ported to {facts.operator}' + (f' from {place.operator}' if place.operator else '')
     elif place.operator:
         text += f', operator {place.operator}'
-    return Finding(f'number {facts.destination or question.destination}', text)
+    return text
 
 
 def _refused(refusal: Refused) -> str:
@@ -206,9 +224,11 @@ def _no_way(decision: Decision, config: 'AccountConfig') -> str:
     return f'refused with {config.no_route}: no route matches'
 
 
-def _way(decision: Decision, facts: Facts) -> str:
+def _way(decision: Decision, facts: Facts, first: str) -> str:
+    """Tell where it goes: first the upstream that would get it now."""
     priority = facts.priority if decision.priority is None else decision.priority
-    text = f'goes to {", else ".join(decision.upstreams)} (priority {priority or 0})'
+    order = [first, *(name for name in decision.upstreams if name != first)] if first else decision.upstreams
+    text = f'goes to {", else ".join(order)} (priority {priority or 0})'
     if decision.retry is not None:
         text += f'; not delivered, to {", ".join(decision.retry.upstreams)}'
     return text

@@ -44,11 +44,11 @@ async def read_stored(connect_arguments: dict[str, Any], digits: str) -> Stored:
         connection = await asyncpg.connect(**connect_arguments)
         try:
             listed = await show(connection, digits) if digits.isdecimal() else []
-        except asyncpg.UndefinedTableError:
-            listed = []
         finally:
             await connection.close()
         return Stored(listed, await read_alone(connect_arguments))
+    except asyncpg.UndefinedTableError:
+        return Stored()
     except (OSError, asyncpg.PostgresError, StoreUnavailable) as error:
         return Stored(problem=f'; the store cannot be read ({error}): stop-lists and switches are not known')
 

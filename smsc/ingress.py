@@ -29,7 +29,7 @@ from smsc.admission import (
 from smsc.asking import Asking, Submit
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.deciding import Repeated, make
+from smsc.deciding import Repeated, asked_of, make
 from smsc.dispatching import dispatch
 from smsc.message_ids import format_message_id
 from smsc.replies import Echo, MultiReply, Replies, unsuccess
@@ -202,17 +202,24 @@ class Ingress:
         messages: list[Message] = []
         refused: list[UnsuccessSme] = []
         repeated_id = 0
-        segments = 0  # of each: what they say is the same
+        segments, part = 0, None  # of each: what they say is the same
         for destination in pdu.dest_address:
             try:
                 submit = self._submit_to(session, config, pdu, destination)
-                segments = segments or segment_count(submit, config.alphabet)
-                messages.append(make(self.core, account, config, submit, segments, now_ms))
+                if not segments:
+                    part = part_of(submit)
+                    if part is not None:
+                        check_part(submit, part, config)
+                    segments = 1 if part is not None else segment_count(submit, config.alphabet)
+                messages.append(make(self.core, account, config, submit, segments, now_ms, part))
             except Repeated as repeated:
                 repeated_id = repeated_id or repeated.message_id
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 refused.append(unsuccess(destination, refusal.command_status))
+            except BaseException:
+                self._forget(messages)
+                raise
         if messages and not account.rate.take_whole(segments * len(messages), now):
             self._forget(messages)
             raise Refused(*_THROTTLED)
@@ -241,6 +248,7 @@ class Ingress:
         for message in messages:
             if message.facts is not None:
                 self.core.decider.forget(message.facts)
+                self.core.joining.forget(message.facts, asked_of(message))
 
     def _submit_to(
         self, session: Session, config: 'AccountConfig', pdu: SubmitMulti, destination: SmeAddress | DistributionList

@@ -13,6 +13,7 @@ the store without a route, so that a start finds it. No I/O and no clock: `now` 
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -164,6 +165,13 @@ class Joiner(Generic[D]):
         """Return what is held of a message, no matter what is missing; None for nothing."""
         return self._release(key) if key in self._held else None
 
+    def messages(self, account: str) -> Iterator[Message]:
+        """Yield what is held of an account."""
+        for key, held in self._held.items():
+            if key.account == account:
+                for copies in held.parts.values():
+                    yield from copies
+
     def discard(self, message: Message, key: PartsKey) -> bool:
         """Hold this message no more: it has ended otherwise. Return whether it was held."""
         held = self._held.get(key)
@@ -221,6 +229,11 @@ class Joiner(Generic[D]):
             del self._decided[key]
             return None
         return decided.decision
+
+    def has_all(self, key: PartsKey, sequence: int) -> bool:
+        """Tell whether this part and all the others have taken a decision: if it comes again, so may the message."""
+        decided = self._decided.get(key)
+        return decided is not None and sequence in decided.marks and len(decided.marks) >= key.total
 
     def forget_decision(self, key: PartsKey) -> None:
         """Decide a message anew: the part that was decided about was not accepted."""

@@ -5,12 +5,14 @@ without a way, held until all are there or their time is up, judged on the text 
 or each of them ends REJECTED, with a receipt. What is held is in the store without a route: a start holds it again.
 """
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from domain.errors import Refused
+from domain.ids import accepted_at_ms
 from domain.message import Asked, Kind, Message
 from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
@@ -23,11 +25,12 @@ from smsc.admission import status_of
 from smsc.clock import wall_ms
 from smsc.deciding import asked_of, facts_of
 from smsc.dispatching import dispatch
-from smsc.joined_parts import Joiner, Parts, joined_text, parts_key
+from smsc.joined_parts import Joiner, Parts, PartsKey, joined_text, parts_key
 from smsc.stage import Stage
 from smsc.text import payload_of
 from smsc.wire_forms import part_of
 from storage.judged import Judged
+from storage.recent import RecentPart
 
 if TYPE_CHECKING:
     from smsc.core import Core
@@ -50,7 +53,7 @@ class Known(msgspec.Struct, frozen=True):
         """Let a further part be what the first one was."""
         facts.category, facts.priority = self.category, self.priority
         if self.new_source_addr:
-            facts.source_addr = facts.new_source_addr = self.new_source_addr
+            facts.put_in(self.new_source_addr)
 
 
 class Joining:
@@ -59,8 +62,8 @@ class Joining:
     def __init__(self, core: 'Core') -> None:
         self.core = core
         self.joiner: Joiner[Known] = Joiner()
-        self.stage = Stage[Judged, None](
-            'judge', core.store.judged.record, self._handle_recorded, self._abandon, core.configuration.queues.batch
+        self.stage = Stage[list[Judged], None](
+            'judge', self._record, self._handle_recorded, self._abandon, core.configuration.queues.batch
         )
 
     def decide(self, facts: Facts, pdu: SubmitSm, part: Concatenation) -> Decision | Verdict | None:
@@ -69,21 +72,29 @@ class Joining:
         key = parts_key(facts.account, pdu, part)
         facts.part, facts.segments = part, max(1, part.total)
         message = Message(facts.message_id, Kind.MT, facts.account, '', pdu, 0, 0)
+        again = self.joiner.has_all(key, part.sequence)
         known = self.joiner.decision(key, part.sequence, message, now)
-        if known is not None:
-            core.decider.locate(facts)
-            known.put_on(facts)
-            return core.decider.judge_part(facts) or known.decision
+        if known is not None and not again:
+            return self._as_known(facts, known)
         asked = facts.source_addr, facts.source_addr_ton
         core.decider.peek(facts)  # whether anybody looks at the text
-        if facts.known_text is not None and part.total > 1:
+        reads_text = facts.known_text is not None and part.total > 1
+        if reads_text and known is None:
             return core.decider.judge_part(facts)  # also those that are held are not to be sent twice
         facts.source_addr, facts.source_addr_ton = asked
         facts.new_source_addr = ''
+        if reads_text and known is not None:  # held, it would wait for others that need not come again
+            return self._as_known(facts, known)
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision):
             self.joiner.remember(Parts(key, [message], [part.sequence]), known_of(decision, facts), now, KEEP_S)
         return decision
+
+    def _as_known(self, facts: Facts, known: Known) -> Decision | Verdict:
+        """Decide about a further part of a message."""
+        self.core.decider.locate(facts)
+        known.put_on(facts)
+        return self.core.decider.judge_part(facts) or known.decision
 
     def hold(self, message: Message) -> None:
         """Hold a part that is committed until the others are; `stage` is to be kicked by the caller."""
@@ -99,6 +110,11 @@ class Joining:
         for parts in self.joiner.add(key, part.sequence, message, self.core.loop.time(), wait_s):
             self._judge(parts)
 
+    def discard(self, message: Message) -> bool:
+        """Hold a part no more, since its ESME cancels it; return whether it was held. The others wait on."""
+        part = part_of(message.pdu) if isinstance(message.pdu, SubmitSm) else None
+        return part is not None and self.joiner.discard(message, parts_key(message.account, asked_of(message), part))
+
     def forget(self, facts: Facts, pdu: Asked | SubmitSm | DeliverSm) -> None:
         """A part was not accepted after all: a decision about it holds for no others, they count anew."""
         if facts.part is not None and not facts.only_part:
@@ -109,6 +125,43 @@ class Joining:
         for parts in self.joiner.tick(now):
             self._judge(parts)
         self.stage.kick()
+
+    def recall(self, recent: list[RecentPart]) -> None:
+        """Let what was decided before a restart hold for parts to come; `recent` are parts, oldest first.
+
+        What was judged on the text of some parts only is left out: those that are late are to be read.
+        """
+        now, now_ms = self.core.loop.time(), wall_ms()
+        begun: dict[PartsKey, list[RecentPart]] = {}
+        for one in recent:
+            part = part_of(one.pdu)
+            if part is not None and self.core.account(one.account).config is not None:
+                begun.setdefault(parts_key(one.account, one.asked or one.pdu, part), []).append(one)
+        for key, parts in begun.items():
+            keep_s = KEEP_S - (now_ms - accepted_at_ms(parts[-1].id)) / 1000
+            known = self._recalled(key, parts, now_ms)
+            if known is not None and keep_s > 0:
+                messages = [Message(one.id, Kind.MT, one.account, '', one.pdu, 0, 0) for one in parts]
+                numbers = [part.sequence for one in parts if (part := part_of(one.pdu))]
+                self.joiner.remember(Parts(key, messages, numbers), known, now, keep_s)
+
+    def _recalled(self, key: PartsKey, parts: list[RecentPart], now_ms: int) -> Known | None:
+        """Return what was decided about the parts of one message, as far as today's routes know of it."""
+        core, last = self.core, parts[-1]
+        submitter = core.account(key.account).submitter
+        facts = facts_of(submitter, last.pdu, max(1, key.total), now_ms, last.priority)
+        core.decider.peek(facts)  # whether anybody looks at the text
+        if facts.known_text is not None and len(parts) < key.total:
+            return None
+        facts.category = last.category or submitter.category
+        decision = core.table.named(last.route, facts)
+        if decision is None:
+            return None
+        first = tuple(name for name in decision.upstreams if name == last.upstream)
+        upstreams = first + tuple(name for name in decision.upstreams if name not in first)
+        sender = last.pdu.source_addr if last.asked and last.asked.source_addr != last.pdu.source_addr else b''
+        decision = msgspec.structs.replace(decision, upstreams=upstreams)
+        return Known(decision, sender.decode('latin-1'), facts.category, last.priority)
 
     def _judge(self, parts: Parts) -> None:
         core = self.core
@@ -125,12 +178,12 @@ class Joining:
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision) and parts.complete:  # else late ones would go on unread
             self.joiner.remember(parts, known_of(decision, facts), core.loop.time(), KEEP_S)
-        if isinstance(decision, Decision) and decision.reject:
+        if isinstance(decision, Decision) and (decision.reject or decision.drop):
             core.decider.forget(facts)
+        judged = [Judged(message, message.price, first.id) for message in parts.messages]
         for message in parts.messages:
-            accepted_price = message.price
             self._put_on(message, facts, decision)
-            self.stage.items.append(Judged(message, accepted_price))
+        self.stage.items.append(judged)
 
     def _put_on(self, message: Message, facts: Facts, decision: Decision | Verdict) -> None:
         """Put the decision on one part: its way, or with what it ends."""
@@ -149,15 +202,18 @@ class Joining:
             message.cost = charging.cost_of(message.upstream, facts, 1)
         else:
             message.error = decision.reject or int(CommandStatus.ESME_RSUBMITFAIL)
-        if charging.accounts:
+        if charging.accounts and not message.error:
             try:
                 message.price = charging.price_of(message.account, facts, 1)
             except Refused as refusal:
                 message.error = refusal.command_status
 
-    def _handle_recorded(self, judged: list[Judged], _: None) -> None:
+    async def _record(self, judged: list[list[Judged]]) -> None:
+        await self.core.store.judged.record([one for parts in judged for one in parts])
+
+    def _handle_recorded(self, judged: list[list[Judged]], _: None) -> None:
         upstreams: set[str] = set()
-        for one in judged:
+        for one in chain.from_iterable(judged):
             message = one.message
             if not one.paid:
                 config = self.core.account(message.account).config
@@ -170,7 +226,7 @@ class Joining:
         for name in upstreams - {''}:
             self.core.upstreams[name].feed.pump()
 
-    def _abandon(self, judged: list[Judged]) -> None:
+    def _abandon(self, judged: list[list[Judged]]) -> None:
         """Their way cannot be stored: they go it all the same, a start would decide again."""
         self._handle_recorded(judged, None)
 

@@ -48,7 +48,7 @@ def duplicate_steps(memory: PolicyMemory, configuration: Configuration) -> dict[
     steps: dict[str, DuplicateStep] = {}
     for name, account in configuration.accounts.items():
         config = account.duplicates
-        if config is not None:
+        if config is not None and 'duplicates' in configuration.policy:
             seen = memory.duplicates.of(name, int(config.within_s * 1000), config.remembered)
             steps[name] = DuplicateStep(seen, config.by, config.answer, status_of(config.status))
     memory.duplicates.keep(steps)
@@ -145,7 +145,8 @@ async def recall_days(
         now_ms = wall_ms()
         for message in page:
             facts = facts_of(message)
-            if facts.part is None or facts.part.sequence == 1:
+            is_first = facts.part is None or facts.part.sequence == 1
+            if is_first and not message.held:  # what is held will count when it is judged
                 steps[message.account].recall(facts, now_ms)
         read += len(page)
         await asyncio.sleep(loop.time() - began)

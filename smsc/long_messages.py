@@ -17,10 +17,11 @@ from pdu.receipt_text import MessageState
 from pdu.segments import SegmentError
 from pdu.status import CommandStatus, PduError
 from smpp.aio.connection import Connection
+from smsc.chains import Chain, chain_of
 from smsc.clock import wall_ms
 from smsc.dispatching import dispatch
 from smsc.loops import counted
-from smsc.wire_forms import part_of, submits_of
+from smsc.wire_forms import submits_of
 from storage.rows import PartOutcome
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 CHAINS_BOUND = 10_000
 RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
-Chain = tuple[str, bytes, bytes, int, int]
 
 
 class LongMessages:
@@ -50,6 +50,14 @@ class LongMessages:
         """Messages that are begun and lack segments, not counting what is outstanding."""
         return len(self._waiting)
 
+    def unsent(self) -> list[Part]:
+        """Return the segments that are begun and not outstanding."""
+        return [part for parts in self._waiting.values() for part in parts.values()]
+
+    def drop(self, message: Message) -> None:
+        """Send no more of a message that has ended."""
+        self._withdraw(message)
+
     # Sending
 
     def send(self, connection: Connection, message: Message, alphabet: str, now_ms: int) -> bool:
@@ -62,6 +70,8 @@ class LongMessages:
         reference = message.reference
         chain = chain_of(message)
         if chain is not None:
+            if self._follows(message, chain):
+                return False
             link = self._link_of(chain, connection)
             if link is not connection:
                 upstream.feed.hold(link, [message])
@@ -89,9 +99,36 @@ class LongMessages:
         return link
 
     def is_bound_here(self, message: Message) -> bool:
-        """Return whether a message is a part that an ESME made of one that this upstream has begun to get."""
+        """Return whether a message is a part that an ESME made of one of which this operator has taken a part."""
         chain = chain_of(message)
-        return chain is not None and chain in self._chains
+        return chain is not None and self._core.chains.has_taken(chain, self._upstream.name, self._core.loop.time())
+
+    def has_outstanding_of(self, message: Message) -> bool:
+        """Return whether another part of the message that this one is a part of is unanswered."""
+        chain = chain_of(message)
+        link = self._chains.get(chain) if chain is not None else None
+        if link is None:
+            return False
+        for item in link.session.window.pending.values():
+            other = item.message if isinstance(item, Part) else item
+            is_like = isinstance(other, Message) and other.pdu.destination_addr == message.pdu.destination_addr
+            if is_like and other is not message and chain_of(other) == chain:
+                return True
+        return False
+
+    def _follows(self, message: Message, chain: Chain) -> bool:
+        """Let a part go where the others went since it waits here; return whether it did."""
+        core, here = self._core, self._upstream.name
+        place = core.chains.place(chain, core.loop.time())
+        if place is None or place.upstream == here or place.upstream not in message.upstreams:
+            return False
+        other = core.upstreams.get(place.upstream)
+        if other is None or not (other.available or (place.taken and other.reachable)):
+            return False
+        message.upstream = other.name
+        other.feed.outbox.put(message)
+        other.feed.pump()
+        return True
 
     def _begin(self, connection: Connection, message: Message, pdus: list[SubmitSm], now_ms: int) -> bool:
         split, total = message.split, len(pdus)
@@ -160,6 +197,7 @@ class LongMessages:
         part.pdu = None
         if len(split.taken) == split.total:
             part.completes = True
+            self._core.chains.note_taken(part.message, self._upstream.name, self._core.loop.time())
             self._core.count_sent(part.message)
 
     def handle_throttled(self, connection: Connection | None, parts: list[Part]) -> None:
@@ -177,6 +215,9 @@ class LongMessages:
         split.outstanding -= 1
         if split.ended is not None:
             self._end([part], *split.ended)
+        elif part.message.state != MessageState.ENROUTE:  # another operator has delivered it after all
+            self._withdraw(part.message)
+            return False
         return split.ended is None
 
     def handle_refused(self, part: Part, status: int, temporary: bool) -> None:
@@ -337,16 +378,6 @@ class LongMessages:
                 dispatch(self._core, message)
             else:
                 self._end(parts, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RSYSERR))
-
-
-def chain_of(message: Message) -> Chain | None:
-    """Return what the parts of a message that an ESME split have in common, None for any other."""
-    pdu = message.pdu
-    assert isinstance(pdu, SubmitSm)
-    part = part_of(pdu)
-    if part is None:
-        return None
-    return message.account, pdu.source_addr, pdu.destination_addr, part.reference, part.total
 
 
 def _split_of(message: Message) -> Split:

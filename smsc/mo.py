@@ -8,6 +8,8 @@ then they are unfinished messages: a start takes them up again. What cannot be s
 An alert_notification is no message: it goes to one session of its account, or nowhere.
 """
 
+from collections.abc import Callable
+
 import msgspec
 import structlog
 
@@ -41,6 +43,15 @@ class Ending(msgspec.Struct, gc=False):
 
     parts: list[Message]
     joined: Message | None = None
+
+
+def mo_facts(
+    upstream: str, source_addr: str, destination_addr: str, read_text: Callable[[], str], now_ms: int
+) -> Facts:
+    """Return what is known of an MO message; nothing was looked up yet. Its number is the handset's."""
+    handset = without_prefix(source_addr)
+    number = int(handset) if handset.isdecimal() else 0
+    return Facts(upstream, source_addr, without_prefix(destination_addr), number, read_text, now_ms)
 
 
 class MoMessages:
@@ -111,12 +122,10 @@ class MoMessages:
         self, upstream: Upstream, source_addr: bytes, destination_addr: bytes, pdu: DeliverSm | None
     ) -> str | None:
         """Return the account for what comes from and goes to these addresses, None without one."""
-        handset = without_prefix(source_addr.decode('latin-1'))
-        facts = Facts(
+        facts = mo_facts(
             upstream.name,
             source_addr.decode('latin-1'),
-            without_prefix(destination_addr.decode('latin-1')),
-            int(handset) if handset.isdecimal() else 0,
+            destination_addr.decode('latin-1'),
             lambda: text_of(pdu, alphabet_from(upstream.config)) if pdu else '',
             wall_ms(),
         )

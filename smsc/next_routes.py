@@ -19,10 +19,10 @@ import structlog
 
 from domain.message import Kind, Message, Part
 from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
 from routing.actions import Retry
 from routing.table import RouteTable
 from smsc.clock import wall_ms
-from smsc.dispatching import dispatch
 from smsc.stage import Stage
 from storage.next_routes import Expected, Next
 from storage.rows import Waiting
@@ -41,13 +41,18 @@ RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
 
 
 class Failed(msgspec.Struct, gc=False):
-    """A message that `failed` has not delivered, for `upstream`; `source` and `parked` as in `storage.rows.Outcome`."""
+    """A message that `failed` has not delivered, for `upstream`; `source` and `parked` as in `storage.rows.Outcome`.
+
+    `before` is its next upstream when that was known: of several failures that say the same, the first counts.
+    """
 
     message: Message
     upstream: str
     failed: str
+    before: str
     source: Any = None
     parked: tuple[str, str] | None = None
+    refused: bool = False  # it has not taken the message at all
 
 
 class NextRoutes:
@@ -95,9 +100,9 @@ class NextRoutes:
 
         Called for all but a DELIVRD of a message that no next upstream has.
         """
-        if not self._has_it(message, failed):
+        if not self.has_it(message, failed):
             if state == MessageState.DELIVERED:
-                self.delivered.items.append(Failed(message, '', failed, source, parked))
+                self.delivered.items.append(Failed(message, '', failed, message.next_upstream, source, parked))
                 self.delivered.kick()
                 return True
             self._core.duplicate_outcomes += 1  # recorded, not forwarded: another upstream has it now
@@ -106,27 +111,28 @@ class NextRoutes:
         name = '' if state == MessageState.DELIVERED else self._next(message, failed, state, error)
         if not name:
             return False
-        self.stage.items.append(Failed(message, name, failed, source, parked))
+        self.stage.items.append(Failed(message, name, failed, message.next_upstream, source, parked))
         self.stage.kick()
         return True
 
     def handle_refusal(self, upstream: 'Upstream', message: Message, status: int) -> bool:
         """An upstream has refused a message for good; return whether another one gets it.
 
-        Nothing is committed: the operator has not taken the message, and would refuse it again.
+        That is committed, so that nothing brings the message back to the one that refuses it.
         """
+        if not self.has_it(message, upstream.name):  # what it has taken before has failed
+            self._core.count_sent(message)
+            return True
         name = self._next(message, upstream.name, MessageState.UNDELIVERABLE, status)
         if not name:
             return False
-        message.upstreams = self._from(message, name)
-        message.attempts = 0
-        self.begun += 1
-        taken_by = dispatch(self._core, message)
-        if taken_by:
-            self._core.upstreams[taken_by].feed.pump()
+        self._core.count_sent(message)
+        message.segment_stored = True  # as far as `_begin` waits for that: nothing of it is under way
+        self.stage.items.append(Failed(message, name, upstream.name, message.next_upstream, refused=True))
+        self.stage.kick()
         return True
 
-    def _has_it(self, message: Message, upstream: str) -> bool:
+    def has_it(self, message: Message, upstream: str) -> bool:
         """Return whether an upstream is one that has a message now, not one that had it before another."""
         return not message.next_upstream or upstream in self._from(message, message.next_upstream)
 
@@ -140,23 +146,32 @@ class NextRoutes:
         return self._after(retry, message, failed)
 
     def _after(self, retry: Retry, message: Message, failed: str) -> str:
-        """Return the next one after `failed` that is available, or else that is configured."""
+        """Return the next one after `failed` that is available, or else that is not switched off by hand."""
         core = self._core
         if message.kind != Kind.MT or message.expires_at < wall_ms() + LEAST_VALIDITY_MS:
             return ''
         names = retry.upstreams
         if failed in names:
             names = names[names.index(failed) + 1 :]
-        known = [name for name in names if name in core.upstreams and name != failed]
+        known = [
+            name for name in names if name in core.upstreams and name != failed and not core.upstreams[name].feed.off
+        ]
         available = [name for name in known if core.upstreams[name].available]
         return (available or known or [''])[0]
 
-    def direct(self, message: Message) -> bool:
-        """Give a message that a next upstream has its way, in place of that of its route; False when that is gone."""
+    def direct(self, message: Message) -> None:
+        """Give a message that a next upstream has its way, in place of that of its route.
+
+        It has none when a reload took those away: it is not for those that have failed, and `dispatch` ends it.
+        """
         message.upstreams = tuple(
             name for name in self._from(message, message.next_upstream) if name in self._core.upstreams
         )
-        return bool(message.upstreams)
+
+    def end(self, message: Message) -> None:
+        """End a message whose next upstreams are configured no more."""
+        self._core.count_sent(message)
+        self._core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RSYSERR))
 
     def _from(self, message: Message, name: str) -> tuple[str, ...]:
         retry = self.retries.get(message.route)
@@ -167,7 +182,7 @@ class NextRoutes:
     # Going on
 
     async def _begin(self, items: list[Failed]) -> set[int]:
-        while not all(item.message.segment_stored for item in items):  # noqa: ASYNC110 - no event tells
+        while not all(map(_is_settled, items)):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(COMMIT_POLL_S)  # that commit takes what waits on disk away, it must come first
         return await self._core.shelf.alone(partial(self._begin_alone, items))
 
@@ -182,7 +197,8 @@ class NextRoutes:
                 Next(
                     Waiting(message, f'upstream {item.upstream}', end, message.expires_at),
                     item.upstream,
-                    message.next_upstream,
+                    item.before,
+                    item.refused,
                 )
             )
         begun = await core.store.next_routes.begin(entries)
@@ -198,6 +214,9 @@ class NextRoutes:
         core, message = self._core, item.message
         self.begun += 1
         message.next_upstream = item.upstream
+        if message.stored_wait:  # it was read from another disk; its row is a new one now, to be read
+            message.stored_wait = False
+            core.shelf.left(message)
         known = core.live.pop(message.id, None)
         if known is not None:  # for what the upstream before says late
             known.next_upstream = item.upstream
@@ -254,10 +273,13 @@ class NextRoutes:
         for message in waiting:
             core.count_sent(message)
             core.shelf.left(message)
-        for connection in upstream.feed.connections:
-            for item in connection.session.window.pending.values():
-                if isinstance(item, Message) and item.id in ids:
-                    item.state = int(MessageState.DELIVERED)  # so that it is not sent again
+        for item in upstream.begun():
+            message = item.message if isinstance(item, Part) else item
+            if message.id in ids:
+                message.state = int(MessageState.DELIVERED)  # so that it is not sent again, nor the rest of it
+                message.stored_wait = False
+                upstream.long_messages.drop(message)
+                core.count_sent(message)
 
     def _handle_delivered(self, items: list[Failed], _: None) -> None:
         """These were delivered after all, and their next upstreams get them no more: they end."""
@@ -289,13 +311,18 @@ class NextRoutes:
         page = await core.store.next_routes.missing(now_ms, PAGE)
         for missing in page:
             message = missing.message
-            if message is None or not self._has_it(message, missing.upstream):
+            if message is None or not self.has_it(message, missing.upstream):
                 continue
             retry = self.retries.get(message.route)
             name = '' if retry is None else self._after(retry, message, missing.upstream)
             if name:
-                self.stage.items.append(Failed(message, name, missing.upstream))
+                self.stage.items.append(Failed(message, name, missing.upstream, message.next_upstream))
         await self.stage.drain()
         if page:  # what has a next upstream is expected anew once that has taken it
             await core.store.next_routes.forget([missing.message_id for missing in page], now_ms)
         return len(page)
+
+
+def _is_settled(item: Failed) -> bool:
+    """Return whether nothing is under way any more that would commit that an operator has taken the message."""
+    return item.message.segment_stored or item.message.state != MessageState.ENROUTE

@@ -144,6 +144,7 @@ class Node:
         await recover(core, self.mo, self.last_id)
         await self.receipts.load_parked()
         await self.recalling.read_duplicates(self.last_id)
+        await self.recalling.read_parts(self.last_id)
         smpp = core.configuration.smpp
         self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
         await self._listen_tls(core.configuration, contexts)

@@ -143,6 +143,20 @@ class QueuedMessages:
         found.sort(key=lambda queued: queued.message.id, reverse=True)
         return found, rows[-1].message.id if len(rows) == PAGE else 0
 
+    def find_held(self, ids: frozenset[int]) -> list[Message]:
+        """Return those of these messages that are parts, and wait to be judged with the others of their message."""
+        live = self._core.live
+        known = [live[wanted] for wanted in ids if wanted in live]
+        return [message for message in known if message.is_held and message.reply is None]
+
+    def find_held_alike(self, addresses: Addresses) -> list[Message]:
+        """Return the same with these addresses."""
+        began_at = perf_counter()
+        held = self._core.joining.joiner.messages(addresses.account)
+        found = [message for message in held if addresses.match(message) and message.id < addresses.below_id]
+        self.looked_s += perf_counter() - began_at
+        return found
+
     async def _find(
         self, wanted: Wanted, search: Search, read: Callable[[], Awaitable[list[QueuedRow]]]
     ) -> tuple[list[Queued], list[QueuedRow]]:
@@ -220,21 +234,26 @@ class QueuedMessages:
 
     # What becomes of them
 
-    async def cancel(self, found: list[Queued]) -> int:
+    async def cancel(self, found: list[Queued], held: Sequence[Message] = ()) -> int:
         """End messages that were just found as DELETED, each with its receipt; return how many, once committed."""
         core = self._core
         state = MessageState.DELETED
         self._take_out(found)
+        held = [message for message in held if core.joining.discard(message)]
+        messages = [*[queued.message for queued in found], *held]
         try:
             ended = await core.shelf.end(
-                [Outcome(queued.message, state, 0, core.notice_of(queued.message, state)) for queued in found]
+                [Outcome(message, state, 0, core.notice_of(message, state)) for message in messages]
             )
         except Exception:
             for queued in found:
                 self._put_back(queued)
+            for message in held:
+                core.joining.hold(message)
+            core.joining.stage.kick()
             raise
-        for queued in found:
-            core.count_sent(queued.message)
+        for message in messages:
+            core.count_sent(message)
         return len(ended)
 
     async def replace(self, replacements: Sequence[tuple[Queued, Change]]) -> int:

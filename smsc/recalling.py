@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from domain.errors import StoreUnavailable
-from domain.ids import accepted_at_ms
+from domain.ids import accepted_at_ms, first_id
 from routing.daily_limits import DailyLimitStep
 from routing.duplicates import DuplicateStep
 from routing.facts import Facts
 from routing.steps import Step
+from smsc.clock import wall_ms
 from smsc.deciding import facts_of
+from smsc.joining import KEEP_S
 from smsc.limits_of_policy import recall_days, recall_duplicates
 from smsc.wire_forms import part_of
 from storage.recent import RecentMessage
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from smsc.core import Core
 
 log = structlog.get_logger()
+
+PARTS_READ = 50_000
 S = TypeVar('S', bound=Step)
 
 
@@ -33,6 +37,11 @@ class Recalling:
     async def read_duplicates(self, last_id: int) -> None:
         """Read what may be sent again, up to `last_id`; to be awaited before anybody binds."""
         await recall_duplicates(self._core.store.recent, self._steps(DuplicateStep), self._facts_of, last_id)
+
+    async def read_parts(self, last_id: int) -> None:
+        """Read what was decided about messages of which parts may come yet; to be awaited before anybody binds."""
+        above = first_id(wall_ms() - int(KEEP_S * 1000))
+        self._core.joining.recall(await self._core.store.recent.parts(above, last_id, PARTS_READ))
 
     def start(self, last_id: int) -> None:
         """Begin to count what was accepted today up to `last_id`."""
@@ -66,5 +75,6 @@ class Recalling:
         facts = facts_of(self._core.account(message.account).submitter, pdu, 1, accepted_at_ms(message.id), 0)
         facts.part, facts.message_id = part_of(pdu), message.id
         facts.category = message.category or facts.category
+        facts.asked_source_addr = message.asked_source_addr
         self._core.decider.locate(facts)
         return facts

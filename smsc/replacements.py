@@ -21,7 +21,7 @@ from pdu.tlvs import Tag, find
 from smsc.admission import check_parameters, set_times
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.deciding import facts_of, is_split
+from smsc.deciding import asked_of, facts_of, is_split
 from smsc.queued import Change, Queued
 from smsc.wire_forms import segment_count
 
@@ -63,6 +63,9 @@ class Replacements:
         if new.segments > 1 and not new.reference:
             new.reference = self._core.references.next(submit.source_addr, submit.destination_addr)
         facts = facts_of(account.submitter, submit, new.segments, now_ms, new.priority)
+        asked = asked_of(old)  # a sender that was put in is not one that the account may ask for
+        facts.source_addr, facts.source_addr_ton = asked.source_addr.decode('latin-1'), asked.source_addr_ton
+        facts.category = old.category or facts.category
         objection = self._core.decider.object(facts)
         if objection is not None:
             raise Refused(CommandStatus.ESME_RREPLACEFAIL, objection.reason)

@@ -119,7 +119,10 @@ class Replies:
         session.respond(response)
 
     def echo(self, first_id: int, account: str, echo: Echo) -> None:
-        """Answer a request that repeats the message `first_id`: with its id, once that is committed (wire.md C33)."""
+        """Answer a request that repeats the message `first_id`: with its id, once that is committed (wire.md C33).
+
+        One that waits for no answer is committed: duplicates of what is not accepted are forgotten before that is told.
+        """
         config = self.core.account(account).config
         echo.response.message_id = format_message_id(first_id, config) if config else b''
         self.held += echo.held

@@ -158,7 +158,8 @@ def handle_begun(core: Core, items: list[tuple['Upstream', Message]], begun: Beg
 
 
 def _go_on(core: Core, upstream: 'Upstream', message: Message, begun: Begun) -> 'Upstream':
-    segments = begun.taken.get(message.id, [])
+    has_it = core.next_routes.has_it  # others that took it have failed
+    segments = [segment for segment in begun.taken.get(message.id, []) if has_it(message, segment.upstream)]
     if segments:
         upstream = core.upstreams.get(segments[0].upstream, upstream)
     mine = [segment for segment in segments if segment.upstream == upstream.name]

@@ -26,6 +26,7 @@ from smsc.config.registered_senders import SendersFileError
 from smsc.config.schema import Configuration, Listen, StoreConfig
 from smsc.control import ControlError, ControlServer, Handler
 from smsc.explaining import answer_question
+from smsc.explaining_mo import answer_mo_question
 from smsc.http import HttpServer, application
 from smsc.metrics import Collector
 from smsc.node import Node
@@ -102,6 +103,7 @@ class Server:
         handlers: dict[str, Handler] = {'status': self._status(statuses), 'reload': self._handle_reload}
         handlers['switch'] = node.switchboard.handle
         handlers['route'] = partial(answer_question, node)
+        handlers['route_mo'] = partial(answer_mo_question, node)
         handlers['plan'] = plan_handler(node.core.policy.plan, data)
         handlers['stop_lists'] = node.core.stop_lists.handle_look
         handlers['credit'] = self._handle_credit

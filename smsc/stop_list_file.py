@@ -2,7 +2,8 @@
 
 Numbers come out as E.164 digits: `+`, a leading `00`, spaces, dashes and brackets are left out; a dot is not, as it
 would make another number of 79161234567.0. A prefix ends with `*`. CSV is divided by `;`, `,` or tabs; its column is
-found by the heading, and is the first one where there is none.
+found by the heading, and is the first one where there is none. Numbers in national form (`8916...`) become E.164 digits
+by the rules of `numbers`, as those of messages do; with `+` a number is never taken for one.
 """
 
 import csv
@@ -12,15 +13,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from routing.numbers import WORLD_PREFIX, Normaliser, NumberRules
+
 MAX_DIGITS = 15  # E.164 section 6.2.1
 MAX_LINE = 10_000
 PAGE = 10_000
 SHOWN_BAD = 20
 HEADINGS = ('number', 'msisdn', 'phone', 'destination', 'subscriber', 'номер', 'телефон', 'абонент')
 
-_SEPARATORS = str.maketrans('', '', ' +-()\u00a0\u2011\u2013')
+UNTIL = 'until'  # a column of what `smsc stop-list export` writes, which is for people
+
+_SEPARATORS = str.maketrans('', '', ' -()\u00a0\u2011\u2013')
 _GZIP = b'\x1f\x8b'
 _SAMPLE_OCTETS = 1 << 16
+
+AS_WRITTEN = Normaliser(NumberRules())
 
 Entry = tuple[bool, int]
 """(prefix, number), as in storage.stop_lists."""
@@ -30,12 +37,13 @@ class NumbersFileError(Exception):
     """A file of numbers cannot be used; the text says where, why and what to do."""
 
 
-def parse_entry(text: str) -> Entry:
+def parse_entry(text: str, normaliser: Normaliser = AS_WRITTEN) -> Entry:
     """Return a number or a prefix (`7900*`) as people write it. Raises ValueError, which says why."""
     text = text.strip()
     prefix = text.endswith('*')
     digits = (text[:-1] if prefix else text).translate(_SEPARATORS)
-    digits = digits.removeprefix('00')
+    digits = normaliser.normalise_prefix(digits) if prefix else normaliser.normalise(digits, 0)
+    digits = digits.removeprefix(WORLD_PREFIX)
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError('is no number' if digits or not prefix else 'would be all numbers')
     if len(digits) > MAX_DIGITS:
@@ -45,10 +53,26 @@ def parse_entry(text: str) -> Entry:
     return prefix, int(digits)
 
 
-class NumbersFile:
-    """One file, read page by page; `read` counts its entries, `bad` has (line, what is wrong) of its first mistakes."""
+def is_rewritten(text: str, entry: Entry) -> bool:
+    """Return whether an entry has other digits than the text it was parsed from, `00` aside."""
+    digits = text.strip().removesuffix('*').translate(_SEPARATORS).removeprefix('+')
+    return digits.removeprefix(WORLD_PREFIX) != str(entry[1])
 
-    def __init__(self, path: Path, column: str | None = None, skip_bad: bool = False) -> None:
+
+class NumbersFile:
+    """One file, read page by page; `read` counts its entries, `bad` has (line, what is wrong) of its first mistakes.
+
+    `with_end` counts the entries that have a day in a column `until`, which is not read; `rewritten` those that stand
+    in the file in national form.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        column: str | None = None,
+        skip_bad: bool = False,
+        normaliser: Normaliser = AS_WRITTEN,
+    ) -> None:
         """`column` names the column of a CSV file; with `skip_bad` mistakes are counted and left out."""
         self._path = path
         self._column = column
@@ -56,6 +80,10 @@ class NumbersFile:
         self.read = 0
         self.bad: list[tuple[int, str]] = []
         self.bad_count = 0
+        self.with_end = 0
+        self.rewritten = 0
+        self._normaliser = normaliser
+        self._until = -1
 
     def pages(self, on_progress: Callable[[int], None] = lambda octets: None) -> Iterator[list[Entry]]:
         """Yield the entries; `on_progress` is told how many octets of the file were read so far.
@@ -70,35 +98,46 @@ class NumbersFile:
         except (OSError, EOFError, zlib.error) as error:
             reason = getattr(error, 'strerror', None) or str(error)
             raise NumbersFileError(f'{self._path}: cannot be read: {reason}') from error
-        except csv.Error as error:
-            raise NumbersFileError(f'{self._path}: is no text with a number a line: {error}') from error
         if self.bad and not self._skip_bad:
             lines = '\n'.join(f'{self._path}:{line}: {what}' for line, what in self.bad)
             more = f'\nand {self.bad_count - len(self.bad)} more' if self.bad_count > len(self.bad) else ''
             raise NumbersFileError(
                 f'{lines}{more}\nnothing was changed; mend the file, or leave such lines out: --skip-bad'
             )
+        if not self.read:
+            raise NumbersFileError(f'{self._path}: holds no number; nothing was changed, get the file again')
 
     def _read(self, text: io.TextIOWrapper) -> Iterator[list[Entry]]:
-        first = text.readline(MAX_LINE)
+        lines = self._lines(text)
+        line, first = next(lines, (1, ''))
         delimiter = max(';,\t', key=first.count)
         names = next(csv.reader([first], delimiter=delimiter), [])
         place, has_heading = self._place(names)
-        reader = csv.reader(text, delimiter=delimiter)
         page: list[Entry] = []
         if not has_heading:
-            self._take(page, names, place, 1)
-        for values in reader:
-            if values:
-                self._take(page, values, place, reader.line_num + 1)
+            self._take(page, first, delimiter, place, line)
+        for line, one in lines:
+            self._take(page, one, delimiter, place, line)
             if len(page) >= PAGE:
                 yield page
                 page = []
         yield page
 
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
+        """Yield each line with its number; one that is too long is not read whole: it may be a packed gigabyte."""
+        line = 0
+        while one := text.readline(MAX_LINE + 1):
+            line += 1
+            if len(one) > MAX_LINE:
+                raise NumbersFileError(
+                    f'{self._path}:{line}: is longer than {MAX_LINE} characters; write a number a line'
+                )
+            yield line, one
+
     def _place(self, names: list[str]) -> tuple[int, bool]:
         """Return which column the numbers are in, and whether the first line is a heading."""
         found = [name.strip().lower() for name in names]
+        self._until = found.index(UNTIL) if UNTIL in found else -1
         if self._column is not None:
             if self._column.lower() not in found:
                 raise NumbersFileError(
@@ -110,17 +149,32 @@ class NumbersFile:
                 return place, True
         return 0, False
 
-    def _take(self, page: list[Entry], values: list[str], place: int, line: int) -> None:
-        text = values[place] if place < len(values) else ''
-        if not (text or any(values)):
-            return
+    def _take(self, page: list[Entry], text: str, delimiter: str, place: int, line: int) -> None:
+        """Take a line in. It is CSV by itself: a quote without its end swallows nothing of those behind it."""
         try:
-            page.append(parse_entry(text))
-            self.read += 1
+            if '"' in text:
+                values = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+            else:
+                values = text.strip('\r\n').split(delimiter)  # a third of the time
+            text = values[place] if place < len(values) else ''
+            if not any(values):
+                return
+            entry = parse_entry(text, self._normaliser)
+            page.append(entry)
+        except csv.Error as error:
+            self._note_bad(line, f'{text.strip()!r:.40} has a quote out of place ({error})')
         except ValueError as error:
-            self.bad_count += 1
-            if len(self.bad) < SHOWN_BAD:
-                self.bad.append((line, f'{text!r:.40} {error}'))
+            self._note_bad(line, f'{text!r:.40} {error}')
+        else:
+            self.read += 1
+            self.rewritten += is_rewritten(text, entry)
+            if self._until >= 0 and any(values[self._until : self._until + 1]):
+                self.with_end += 1
+
+    def _note_bad(self, line: int, what: str) -> None:
+        self.bad_count += 1
+        if len(self.bad) < SHOWN_BAD:
+            self.bad.append((line, what))
 
 
 def _text_of(file: io.BufferedReader) -> io.TextIOWrapper:

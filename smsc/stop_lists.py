@@ -123,10 +123,7 @@ class StopListKeeping:
         """Bring the lists in memory to what they are in the store; `at_once` also what is to be listed by itself."""
         async with self._turn:
             now_ms = wall_ms()
-            if at_once or abs(now_ms - self._wrote_at_ms) >= MINUTE_MS:
-                await self._write_pending(now_ms)
-            if abs(now_ms - self._expired_at_ms) >= EXPIRE_EVERY_MS:
-                await self._expire(now_ms)
+            await self._tidy(now_ms, at_once)
             if abs(now_ms - self._looked_at_ms) >= STALE_MS:
                 self._versions = {}
             versions = await self._records.versions()
@@ -139,6 +136,16 @@ class StopListKeeping:
                 self._versions[name] = version
             self._looked_at_ms = now_ms
 
+    async def _tidy(self, now_ms: int, at_once: bool) -> None:
+        """Write what is to be written; a list that a command is writing has to wait for the next look."""
+        try:
+            if at_once or abs(now_ms - self._wrote_at_ms) >= MINUTE_MS:
+                await self._write_pending(now_ms)
+            if abs(now_ms - self._expired_at_ms) >= EXPIRE_EVERY_MS:
+                await self._expire(now_ms)
+        except StoreUnavailable as error:
+            log.warning('stop_lists.later', reason=str(error))
+
     async def _expire(self, now_ms: int) -> None:
         """Let go of what ran out, here and in the store."""
         marks = self.lists.marks
@@ -150,7 +157,7 @@ class StopListKeeping:
 
     async def _read(self, name: str) -> None:
         """Read a whole list."""
-        reading = _Reading()
+        reading = _Reading(self.lists)
         await self._records.read(name, reading.begin, reading.take)
         for mark in await self._records.marks(sorted(reading.mark_ids)):
             self.lists.marks[mark.id] = Mark(mark.since_ms, mark.until_ms, mark.note)
@@ -234,9 +241,10 @@ class StopListKeeping:
 class _Reading:
     """Pages of a list on their way into memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, lists: StopLists) -> None:
         self.found = StopList()
         self.mark_ids: set[int] = set()
+        self._lists = lists
 
     def begin(self) -> None:
         self.found = StopList()
@@ -248,6 +256,7 @@ class _Reading:
         marks = array('I', [row[2] for row in rows if not row[0]])
         self.mark_ids.update(row[2] for row in rows)
         self.found.extend(numbers, marks)
+        self._lists.let_pass(numbers)
         self.found.prefixes.update((str(row[1]), row[2]) for row in rows if row[0])
 
 

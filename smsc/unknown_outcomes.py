@@ -46,6 +46,10 @@ class UnknownOutcomes:
         connection.session.window.release(len(items))
         self._core.repeating.kick()
 
+    def items(self) -> list[Item]:
+        """Return what is to be sent again, or waits for a late response."""
+        return [*self._marking.values(), *self.held.values()]
+
     def handle_marked(self, item: Item) -> bool:
         """The mark of what is to be sent again is committed, or not needed; return whether it has not been settled."""
         return self._marking.pop(_key(item), None) is item

@@ -12,6 +12,7 @@ segments: `smsc.long_messages`.
 import asyncio
 import ssl
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from smpp.aio.connection import Connection
 from smpp.aio.link import Link
 from smpp.states import BOUND, TRANSMITTING
 from smsc.availability import OWN_TROUBLE, Availability, Circuit, ResponseTimes
+from smsc.chains import Chain, chain_of
 from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, UpstreamConfig
 from smsc.core import Core
@@ -276,6 +278,15 @@ class Upstream:
         log.warning('message.unencodable', message_id=message.id, upstream=self.name, error=str(error))
         self.core.reject(message, error.command_status)
 
+    def begun(self) -> Iterator[Message | Part]:
+        """Yield what has left the outbox and is not answered: in windows, held for a link, with an unknown outcome."""
+        for connection in self.feed.connections:
+            yield from connection.session.window.pending.values()
+        for items in self.feed.held.values():
+            yield from items
+        yield from self.long_messages.unsent()
+        yield from self.unknown.items()
+
     # What the operator answers
 
     def handle_opened(self, connection: Connection) -> None:
@@ -304,6 +315,8 @@ class Upstream:
                 message = item
                 if message.counted:
                     core.count_sent(message)
+                if message.pdu.esm_class & UDHI or message.pdu.tlvs:
+                    core.chains.note_taken(message, self.name, core.loop.time())
             else:
                 message = item.message
                 self.long_messages.handle_taken(item)
@@ -384,19 +397,32 @@ class Upstream:
         if not message.upstreams:  # it was read from disk
             self.core.decide(message)
         upstreams = message.upstreams or (self.name,)
-        if self.long_messages.is_bound_here(message):  # the parts before it are here (wire.md D15)
-            upstreams = (self.name,)
+        chain = chain_of(message)
+        if chain is not None:
+            upstreams = self._upstreams_of_part(message, chain, upstreams)
         if message.attempts % len(upstreams):
             start = upstreams.index(self.name) if self.name in upstreams else 0
             for step in range(1, len(upstreams)):
                 other = self.core.upstreams.get(upstreams[(start + step) % len(upstreams)])
                 if other is not None and other.available:
                     message.upstream = other.name
+                    if chain is not None:
+                        self.core.chains.put(chain, other.name, self.core.loop.time())
                     other.feed.outbox.put(message)
                     other.feed.pump()
                     return
         due_at = wall_ms() + int(self.back_off_s(message, len(upstreams)) * 1000)
         self.feed.outbox.defer(message, min(due_at, message.expires_at))
+
+    def _upstreams_of_part(self, message: Message, chain: Chain, upstreams: tuple[str, ...]) -> tuple[str, ...]:
+        """Return where a part may go after a temporary error: nowhere else while others may be here (wire.md D15)."""
+        if self.long_messages.is_bound_here(message) or self.long_messages.has_outstanding_of(message):
+            return (self.name,)
+        place = self.core.chains.place(chain, self.core.loop.time())
+        if place is None:
+            return upstreams
+        place.by_probe = False
+        return (self.name, place.upstream) if place.upstream in upstreams and place.upstream != self.name else upstreams
 
     def back_off_s(self, message: Message, upstreams: int = 1) -> float:
         """Return the pause before a message is sent again, after so many attempts at each of `upstreams`."""

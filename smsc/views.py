@@ -199,6 +199,11 @@ def _worth(told: Story, paid_in: str, cost_in: str) -> list[str]:
     if told.state != MessageState.ENROUTE and not told.parts:
         cost = 0
         lines.append('cost       none: no operator took it')
+    elif not cost:
+        return [
+            *lines,
+            f'cost       not known: the upstream has no price for it{"" if told.parts else "; not sent yet"}',
+        ]
     else:
         lines.append(f'cost       {_amount(cost, cost_in)}{"" if told.parts else ", as decided; not sent yet"}')
     if paid_in == cost_in or not cost:

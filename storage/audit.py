@@ -41,7 +41,7 @@ def bounded(text: str) -> str:
 async def read_audit(connect_arguments: dict[str, Any], limit: int, about: str = '') -> list[Entry]:
     """Return the last `limit` entries, oldest first; with `about` those whose `what` or `who` contains it.
 
-    Connects by itself, with asyncpg's arguments; a store that no server of this release has opened yet has no entries.
+    Connects by itself, with asyncpg's arguments; raises what asyncpg does, also in a store that no server has opened.
     """
     connection = await asyncpg.connect(**connect_arguments)
     try:
@@ -51,8 +51,6 @@ async def read_audit(connect_arguments: dict[str, Any], limit: int, about: str =
             limit,
             about,
         )
-    except asyncpg.UndefinedTableError:
-        return []
     finally:
         await connection.close()
     return [Entry(*row) for row in reversed(rows)]

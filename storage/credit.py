@@ -197,7 +197,7 @@ async def _write(
         note.replace('\x00', ''),
     )
     change = f'{format_micros(before)} -> {format_micros(after)}'
-    await audit.record(connection, who, f'credit {account}', f'{change}; {note}')
+    await audit.record(connection, who, f'credit {account}', f'{change}; {note}' if note else change)
     return after
 
 

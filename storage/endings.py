@@ -33,7 +33,8 @@ class Endings:
             message_id = message.id
             if message_id not in ids:
                 ids.add(message_id)
-                if message.charge > 0 and _goes_back(outcome):
+                charge = message.charge  # most prices are kept: no call for them
+                if charge > 0 and (charge >> outcome.state & 1 or outcome.disowned) and _goes_back(outcome):
                     refunds.append(outcome)
                 else:
                     groups.setdefault((outcome.state, outcome.notice, outcome.error), []).append(message_id)

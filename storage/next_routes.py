@@ -34,11 +34,15 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Next(msgspec.Struct, frozen=True):
-    """A message that `upstream` gets; `before` got it the last time, '' where it has had none but its route's own."""
+    """A message that `upstream` gets; `before` got it the last time, '' where it has had none but its route's own.
+
+    One that the route's own has `refused` has cost nothing yet.
+    """
 
     waiting: Waiting
     upstream: str
     before: str
+    refused: bool = False
 
 
 class NextRoutes:
@@ -67,6 +71,7 @@ class NextRoutes:
                     [entry.upstream for entry in entries],
                     [entry.before for entry in entries],
                     doubtful,
+                    [entry.refused for entry in entries],
                 )
                 begun = {row['id'] for row in rows}
                 await connection.execute('delete from receipt_due where message_id = any($1::bigint[])', list(begun))

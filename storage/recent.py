@@ -5,24 +5,46 @@ Reading is in pages, oldest first, on a connection that nothing waits for.
 
 from collections.abc import AsyncIterator, Collection
 
+import asyncpg
 import msgspec
 
+from domain.message import Asked
 from pdu.codec import decode
 from pdu.pdus import SubmitSm
 from storage.connection import Connection, StoreConnection
 from storage.statements import statement
 
 PAGE = 500  # some milliseconds of decoding, in which nothing else goes on
-_BOUNDARY, _RECENT = statement('recent_boundary'), statement('recent')
+_BOUNDARY, _RECENT, _PARTS = statement('recent_boundary'), statement('recent'), statement('recent_parts')
 
 
 class RecentMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message that was accepted, with the traffic category it had."""
+    """A message that was accepted, with the traffic category it had, and the sender its ESME wrote if that is not its
+    PDU's; `held` when it is a part that waits for others, to be judged with them.
+    """
 
     id: int
     account: str
     category: str
     pdu: SubmitSm
+    asked_source_addr: str | None = None
+    held: bool = False
+
+
+class RecentPart(msgspec.Struct, frozen=True, gc=False):
+    """A message that went to an upstream, and may be a part that its ESME made; `asked` as in `domain.message.Message`.
+
+    `upstream` is the one it went to, or was to go to.
+    """
+
+    id: int
+    account: str
+    upstream: str
+    route: str
+    priority: int
+    category: str
+    pdu: SubmitSm
+    asked: Asked | None
 
 
 class RecentMessages:
@@ -41,6 +63,21 @@ class RecentMessages:
             above = page[-1].id
             yield page
 
+    async def parts(self, above: int, up_to: int, most: int) -> list[RecentPart]:
+        """Return the last `most` parts with ids above one and up to another, oldest first."""
+        found: list[RecentPart] = []
+        below = up_to + 1
+        while len(found) < most and (page := await self._page_of_parts(above, below)):
+            found += page
+            below = page[-1].id
+        return found[most - 1 :: -1] if len(found) > most else found[::-1]
+
+    async def _page_of_parts(self, above: int, below: int) -> list[RecentPart]:
+        async def fetch(connection: Connection, doubtful: bool) -> list[RecentPart]:
+            return [_part_of(row) for row in await connection.fetch(_PARTS, above, below, PAGE)]
+
+        return await self._reading.run(fetch)
+
     async def _boundary(self, accounts: list[str], above: int, up_to: int, most: int) -> int:
         async def fetch(connection: Connection, doubtful: bool) -> int:
             return await connection.fetchval(_BOUNDARY, above, up_to, accounts, most) or 0
@@ -53,7 +90,21 @@ class RecentMessages:
             for row in await connection.fetch(_RECENT, above, up_to, accounts, PAGE):
                 pdu = decode(row['pdu'])
                 assert isinstance(pdu, SubmitSm)
-                found.append(RecentMessage(row['id'], row['account'], row['category'], pdu))
+                sender = _sender_asked(row['asked'])
+                found.append(RecentMessage(row['id'], row['account'], row['category'], pdu, sender, row['held']))
             return found
 
         return await self._reading.run(fetch)
+
+
+def _part_of(row: asyncpg.Record) -> RecentPart:
+    pdu = decode(row['pdu'])
+    assert isinstance(pdu, SubmitSm)
+    asked = msgspec.json.decode(row['asked'], type=Asked) if row['asked'] else None
+    return RecentPart(
+        row['id'], row['account'], row['upstream'], row['route'], row['priority'], row['category'], pdu, asked
+    )
+
+
+def _sender_asked(asked: str) -> str | None:
+    return msgspec.json.decode(asked, type=Asked).source_addr.decode('latin-1') if asked else None

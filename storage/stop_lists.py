@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from domain.errors import StoreUnavailable
 from storage.audit import record
 from storage.connection import Connection, StoreConnection
 from storage.migrations import migrate
@@ -20,6 +21,9 @@ from storage.statements import MIGRATIONS, statement
 
 Entry = tuple[bool, int]
 """(prefix, number): `(False, 79161234567)`, or `(True, 7900)` for all numbers that begin with 7900."""
+
+LOCK_TIMEOUT_MS = 2_000
+"""How long a server waits for a list that a command is writing; it goes on without, and comes again."""
 
 PAGE = 2_000  # rows that are dealt with at a time, so that others have their turn
 DAY_MS = 86_400_000
@@ -29,6 +33,10 @@ _PUT, _TAKE, _TAKE_OTHERS = statement('stop_put'), statement('stop_take'), state
 _EXPIRE, _EXPIRED_LISTS = statement('stop_expire'), statement('stop_expired_lists')
 _CHANGES, _LOAD, _SHOW, _LISTS = (statement(f'stop_{name}') for name in ('changes', 'load', 'show', 'lists'))
 _PURGE, _PURGE_MARKS = statement('stop_purge'), statement('stop_purge_marks')
+_SIZES = """
+    select (select count(*) from stop_entry where list = $1 and not removed),
+        (select count(*) from (select distinct prefix, number from stop_incoming) incoming)
+"""
 _INCOMING = 'create temporary table stop_incoming (prefix boolean, number bigint) on commit drop'
 _NEW_VERSION = """
     insert into stop_list (name, version) values ($1, 1)
@@ -43,6 +51,10 @@ class Change(msgspec.Struct, frozen=True):
     now_ms: int
     note: str = ''
     until_ms: int = 0
+
+
+class StopListError(Exception):
+    """A change by hand that is refused, or a list that is not there; the text says why and what to do."""
 
 
 class StoredMark(msgspec.Struct, frozen=True):
@@ -88,17 +100,25 @@ async def opened(connect_arguments: dict[str, Any]) -> AsyncIterator[Connection]
 
 
 async def put(
-    connection: Connection, name: str, pages: Iterable[Sequence[Entry]], change: Change, replace: bool = False
+    connection: Connection,
+    name: str,
+    pages: Iterable[Sequence[Entry]],
+    change: Change,
+    replace: bool = False,
+    force: bool = False,
 ) -> tuple[int, int]:
     """Put entries on a list, which is made if there is none; with `replace` all others are taken off.
 
     Returns how many were put on, or changed, and how many were taken off. Entries that are on the list already with the
     same note and end stay as they are, and since when. All of it happens or nothing, in a transaction that the caller
-    may have open.
+    may have open. Raises StopListError where `replace` would leave less than half of what is on the list, without
+    `force`: a file that was cut short looks like that.
     """
     async with connection.transaction():
         await _bring(connection, pages)
         list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
+        if replace and not force:
+            await _check_shrinking(connection, name, list_id)
         mark = await _mark(connection, change)
         note = change.note[:MAX_NOTE]
         came = _count(await connection.execute(_PUT, list_id, mark, version, change.until_ms, note))
@@ -126,6 +146,15 @@ async def _bring(connection: Connection, pages: Iterable[Sequence[Entry]]) -> No
         await connection.copy_records_to_table('stop_incoming', records=page)
 
 
+async def _check_shrinking(connection: Connection, name: str, list_id: int) -> None:
+    before, after = await connection.fetchrow(_SIZES, list_id)  # type: ignore[misc]
+    if 2 * after < before:
+        raise StopListError(
+            f'{name} has {before} entries, and would have {after}: is the file whole? Nothing was changed; '
+            'if the list is to shrink like that, give --force'
+        )
+
+
 async def _mark(connection: Connection, change: Change) -> int:
     found = await connection.fetchval(
         'insert into stop_mark (since, until, note, who) values ($1, $2, $3, $4) returning id',
@@ -142,11 +171,16 @@ def _count(status: str) -> int:
 
 
 async def put_by_hand(
-    connection: Connection, name: str, pages: Iterable[Sequence[Entry]], change: Change, replace: bool = False
+    connection: Connection,
+    name: str,
+    pages: Iterable[Sequence[Entry]],
+    change: Change,
+    replace: bool = False,
+    force: bool = False,
 ) -> tuple[int, int]:
     """The same as `put`, in the audit."""
     async with connection.transaction():
-        came, went = await put(connection, name, pages, change, replace)
+        came, went = await put(connection, name, pages, change, replace, force)
         if came or went:
             what = f'stop-list {name}: {came} put on' + (f', {went} taken off' if replace else '')
             await record(connection, change.who, what, change.note)
@@ -175,8 +209,11 @@ async def lists(connection: Connection) -> list[Counted]:
 
 
 async def entries_of(connection: Connection, name: str) -> AsyncIterator[list[tuple[Any, ...]]]:
-    """Yield pages of (prefix, number, since, until, note) of a list, in order."""
+    """Yield pages of (prefix, number, since, until, note) of a list, in order. Raises StopListError without it."""
     async with connection.transaction():
+        if not await connection.fetchval('select true from stop_list where name = $1', name):
+            names = [row['name'] for row in await connection.fetch('select name from stop_list order by name limit 20')]
+            raise StopListError(f'there is no list {name}; there are: {", ".join(names) or "none yet"}')
         cursor = await connection.cursor(
             'select prefix, number, since, until, note from stop_entry join stop_mark on stop_mark.id = mark'
             ' where list = (select id from stop_list where name = $1) and not removed order by prefix, number',
@@ -234,24 +271,42 @@ class StopListRecords:
         return await self._connection.run(fetch)
 
     async def put(self, name: str, numbers: Sequence[int], change: Change) -> int:
-        """Put numbers on a list; return how many are new on it. After a doubtful commit they count as there."""
+        """Put numbers on a list; return how many are new on it. After a doubtful commit they count as there.
+
+        Raises StoreUnavailable while a command is writing that list.
+        """
         entries = [(False, number) for number in numbers]
 
         async def insert(connection: Connection, doubtful: bool) -> int:
-            return (await put(connection, name, [entries], change))[0]
+            async with _brief(connection):
+                return (await put(connection, name, [entries], change))[0]
 
         return await self._connection.run(insert)
 
     async def expire(self, now_ms: int) -> int:
-        """Take off what ran out, and forget what was taken off a day ago; return how many ran out."""
+        """Take off what ran out, and forget what was taken off a day ago; return how many ran out.
+
+        Raises StoreUnavailable as `put` does.
+        """
 
         async def clean(connection: Connection, doubtful: bool) -> int:
-            await connection.execute(_PURGE, now_ms - DAY_MS)
-            await connection.execute(_PURGE_MARKS, now_ms - 2 * DAY_MS)
-            names = [row['name'] for row in await connection.fetch(_EXPIRED_LISTS, now_ms)]
-            return sum([await _expire(connection, name, now_ms) for name in names])
+            async with _brief(connection):
+                await connection.execute(_PURGE, now_ms - DAY_MS)
+                await connection.execute(_PURGE_MARKS, now_ms - 2 * DAY_MS)
+                names = [row['name'] for row in await connection.fetch(_EXPIRED_LISTS, now_ms)]
+                return sum([await _expire(connection, name, now_ms) for name in names])
 
         return await self._connection.run(clean)
+
+
+@asynccontextmanager
+async def _brief(connection: Connection) -> AsyncIterator[None]:
+    """Do not wait for a list that a command is writing: that may take minutes, and says nothing about the store."""
+    await connection.execute(f'set lock_timeout = {LOCK_TIMEOUT_MS}')
+    try:
+        yield
+    except asyncpg.LockNotAvailableError as error:
+        raise StoreUnavailable('a command is writing a stop-list; it is tried again later') from error
 
 
 async def _expire(connection: Connection, name: str, now_ms: int) -> int:

@@ -92,11 +92,9 @@ async def change_alone(connect_arguments: dict[str, Any], switch: Switch) -> boo
 
 
 async def read_alone(connect_arguments: dict[str, Any]) -> list[Off]:
-    """Return all that is off while no server runs; nothing in a store that no server of this release has opened."""
+    """Return all that is off while no server runs. Raises UndefinedTableError in a store that none has opened."""
     connection = await asyncpg.connect(**connect_arguments)
     try:
         return [Off(*row) for row in await connection.fetch(_READ)]
-    except asyncpg.UndefinedTableError:
-        return []
     finally:
         await connection.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.running import ask_store, config_option, load_leniently, run_work
 from storage.audit import Entry, read_audit
 
 
@@ -30,7 +30,7 @@ def who() -> str:
 @click.argument('about', required=False, default='')
 def audit(path: Path, last: int, as_json: bool, about: str) -> None:
     """List what was changed by hand, the newest last; ABOUT finds a word in the change or the name."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     entries = run_work(ask_store(configuration, lambda arguments: read_audit(arguments, last, about)))
     if as_json:
         click.echo(msgspec.json.encode(entries).decode())

@@ -16,10 +16,11 @@ import click
 import msgspec
 
 from domain.errors import StoreUnavailable
-from routing.mnp import MAX_NUMBER, MnpAbout, MnpBase, MnpBaseError, current_base
+from routing.mnp import MnpAbout, MnpBase, MnpBaseError, current_base
 from smsc.clock import wall_ms
 from smsc.commands.audit import who
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.numbers import digits_of
+from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.config.schema import Configuration
 from smsc.control import socket_path
 from smsc.mnp import folder_of
@@ -112,10 +113,8 @@ def _audit(configuration: Configuration, what: str, details: str) -> None:
 @click.argument('number')
 def show(path: Path, number: str) -> None:
     """Say which operator NUMBER is with; exit status 1 for one that is in no base."""
-    configuration = load(path)
-    digits = number.removeprefix('+')
-    if not (digits.isdecimal() and digits.isascii() and int(digits) <= MAX_NUMBER):
-        raise click.UsageError(f'{number} is no number; write country code and number, digits only')
+    configuration = load_leniently(path)
+    digits = digits_of(configuration, number)
     base = _open(configuration)
     operator = base.find(int(digits))
     services = [str(one) for one in configuration.mnp.services if not one.prefixes or digits.startswith(one.prefixes)]
@@ -133,7 +132,7 @@ def show(path: Path, number: str) -> None:
 @click.option('--json', 'as_json', is_flag=True, help='Print it as JSON.')
 def status(path: Path, as_json: bool) -> None:
     """Show the base in use: numbers, date, size, the latest delta."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     base = _open(configuration)
     about = base.about
     base.close()

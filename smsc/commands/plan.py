@@ -18,7 +18,8 @@ from routing.facts import Place
 from routing.plan import MAX_DIGITS, MIN_DIGITS, PlanError, Range
 from smsc.clock import wall_ms
 from smsc.commands.audit import who
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.numbers import digits_of
+from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.config.schema import Configuration
 from smsc.control import ask, socket_path
 from smsc.plan.base import WORLD, world_origin, world_ranges
@@ -84,9 +85,9 @@ def import_command(
 @click.argument('number')
 def show(path: Path, number: str) -> None:
     """Show where NUMBER (E.164 digits) belongs, and the ranges that say so."""
-    configuration = load(path)
-    digits = number.removeprefix('+')
-    if not (digits.isascii() and digits.isdecimal() and MIN_DIGITS <= len(digits) <= MAX_DIGITS and digits[0] != '0'):
+    configuration = load_leniently(path)
+    digits = digits_of(configuration, number)
+    if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         raise click.UsageError(
             f'{number} is no number; write {MIN_DIGITS} to {MAX_DIGITS} digits with the calling code'
         )
@@ -104,7 +105,7 @@ def show(path: Path, number: str) -> None:
 @config_option
 def list_command(path: Path) -> None:
     """List what the plan is made of; what stands further down decides before what stands above."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     with _mistakes_shown():
         click.echo(f'{WORLD}: {len(world_ranges())} prefixes, shipped ({world_origin()})')
         for source in read_sources(configuration.data):

@@ -6,11 +6,12 @@ import click
 import msgspec
 
 from smsc.clock import wall_ms
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.config.schema import Configuration
 from smsc.control import NoServerError, ask
 from smsc.explaining import Explanation, Question
 from smsc.explaining_alone import Stored, digits_of, explain_alone, read_stored
+from smsc.explaining_mo import MoQuestion, explain_mo_alone
 
 MARKS = {'yes': '+', 'no': '-', '': ' '}
 
@@ -19,25 +20,43 @@ MARKS = {'yes': '+', 'no': '-', '': ' '}
 @config_option
 @click.argument('destination')
 @click.option('--account', help='Who submits it; default the first account.')
-@click.option('--sender', default='', help='Its source address.')
+@click.option('--sender', '--from', 'sender', default='', help='Its source address.')
 @click.option('--text', default='', help='What it says.')
+@click.option('--mo', 'upstream', help='Of an MO message that came from this upstream; DESTINATION is its own.')
 @click.option('--json', 'as_json', is_flag=True, help='Print it as JSON.')
-def route(path: Path, destination: str, account: str | None, sender: str, text: str, as_json: bool) -> None:
+def route(
+    path: Path, destination: str, account: str | None, sender: str, text: str, upstream: str | None, as_json: bool
+) -> None:
     """Tell where a message to DESTINATION would go: every step, what it looked up, which rule matched, and why.
 
     Asks the running server, whose lists, limits and switches count; nothing is sent and nothing is used up. While none
     runs, files and store tell what they know.
     """
-    configuration = load(path)
-    question = Question(_account(configuration, account), destination, wall_ms(), sender, text)
-    answer = run_work(_answer(configuration, question))
+    configuration = load_leniently(path)
+    if upstream is not None:
+        if account is not None:
+            raise click.UsageError('--mo stands beside --account; an MO message comes from an upstream')
+        asked = MoQuestion(_known(configuration, 'upstream', upstream), destination, wall_ms(), sender, text)
+        answer = run_work(_mo_answer(path, configuration, asked))
+    else:
+        question = Question(_account(configuration, account), destination, wall_ms(), sender, text)
+        answer = run_work(_answer(path, configuration, question))
     click.echo(msgspec.json.encode(answer).decode() if as_json else page(answer))
 
 
-async def _answer(configuration: Configuration, question: Question) -> Explanation:
+async def _mo_answer(path: Path, configuration: Configuration, question: MoQuestion) -> Explanation:
+    try:
+        answer = await ask(configuration.data, 'route_mo', **msgspec.to_builtins(question))
+    except NoServerError:
+        return await explain_mo_alone(load(path), question)
+    return msgspec.convert(answer, Explanation)
+
+
+async def _answer(path: Path, configuration: Configuration, question: Question) -> Explanation:
     try:
         answer = await ask(configuration.data, 'route', **msgspec.to_builtins(question))
     except NoServerError:
+        configuration = load(path)  # the whole of it: nobody else knows
         return await explain_alone(configuration, question, await _stored(configuration, question))
     return msgspec.convert(answer, Explanation)
 
@@ -54,9 +73,17 @@ async def _stored(configuration: Configuration, question: Question) -> Stored:
 def _account(configuration: Configuration, name: str | None) -> str:
     if name is None:
         name = next(iter(configuration.accounts), None)
-    if name is None or name not in configuration.accounts:
-        known = ', '.join(list(configuration.accounts)[:20]) or 'none'
-        raise click.ClickException(f'no account {name or "is configured"}; there are: {known}')
+    if name is None:
+        raise click.ClickException('no account is configured; there are: none')
+    return _known(configuration, 'account', name)
+
+
+def _known(configuration: Configuration, kind: str, name: str) -> str:
+    """Return the name of an account or upstream. Raises ClickException without one, if all are known."""
+    names = getattr(configuration, f'{kind}s')
+    if name not in names and not configuration.is_partial:
+        known = ', '.join(list(names)[:20]) or 'none'
+        raise click.ClickException(f'no {kind} {name}; there are: {known}')
     return name
 
 

@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -13,12 +12,12 @@ from routing.stop_lists import GLOBAL
 from smsc import views
 from smsc.clock import wall_ms
 from smsc.commands.audit import who
-from smsc.commands.running import config_option, load, run_work
+from smsc.commands.numbers import entries_of, normaliser_for
+from smsc.commands.running import ask_store, config_option, load_leniently, run_work
 from smsc.config.policy_checks import is_list_name
 from smsc.config.schema import Configuration
 from smsc.control import ask
-from smsc.server import connect_arguments
-from smsc.stop_list_file import Entry, NumbersFile, NumbersFileError, parse_entry
+from smsc.stop_list_file import Entry, NumbersFile, NumbersFileError
 from storage import stop_lists as stored
 from storage.connection import Connection
 
@@ -48,6 +47,7 @@ def stop_list() -> None:
 @click.argument('file', type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @list_option
 @click.option('--replace', is_flag=True, help='Take everything else off the list.')
+@click.option('--force', is_flag=True, help='With --replace: also where less than half of the list is left.')
 @click.option('--column', help='The column of a CSV file; without it, it is found by the heading.')
 @click.option('--skip-bad', is_flag=True, help='Leave out lines that are no numbers.')
 @note_option
@@ -57,25 +57,31 @@ def import_file(
     file: Path,
     name: str,
     replace: bool,
+    force: bool,
     column: str | None,
     skip_bad: bool,
     note: str,
     days: int | None,
 ) -> None:
     """Put the numbers of FILE on a list: a number or prefix (7900*) a line, or CSV; plain or gzip. All or nothing."""
-    configuration = load(path)
-    numbers = NumbersFile(file, column, skip_bad)
+    configuration = load_leniently(path)
+    numbers = NumbersFile(file, column, skip_bad, normaliser_for(configuration))
     with click.progressbar(length=max(1, file.stat().st_size), label=f'reading {file.name}', file=sys.stderr) as bar:
 
         def pages() -> Iterable[list[Entry]]:
             return numbers.pages(lambda octets: bar.update(octets - bar.pos))
 
         async def change(connection: Connection) -> tuple[int, int]:
-            return await stored.put_by_hand(connection, name, pages(), _change(note, days), replace)
+            return await stored.put_by_hand(connection, name, pages(), _change(note, days), replace, force)
 
         came, went = _in_store(configuration, change)
     for line, what in numbers.bad:
         click.echo(f'{file}:{line}: left out: {what}', err=True)
+    if numbers.with_end:
+        end = f'they end in {days} days' if days else 'they are on the list for good; with an end: --days'
+        click.echo(f'{file}: the `until` of {numbers.with_end} entries is not read: {end}', err=True)
+    if numbers.rewritten:
+        click.echo(f'{file}: {numbers.rewritten} numbers rewritten from national form', err=True)
     off = f', {went} taken off' if replace else ''
     left_out = f'; {numbers.bad_count} bad lines left out' if numbers.bad_count else ''
     click.echo(f'{name}: {numbers.read} numbers read, {came} of them new or changed{off}{left_out}')
@@ -90,7 +96,8 @@ def import_file(
 @days_option
 def add(path: Path, numbers: tuple[str, ...], name: str, note: str, days: int | None) -> None:
     """Put NUMBERS on a list; 7900* stands for all that begin with 7900."""
-    configuration, entries = load(path), _entries(numbers)
+    configuration = load_leniently(path)
+    entries = entries_of(configuration, numbers)
     came, _ = _in_store(configuration, lambda c: stored.put_by_hand(c, name, [entries], _change(note, days)))
     click.echo(f'{name}: {came} put on, {len(entries) - came} there already')
     _take_up(configuration, name)
@@ -103,7 +110,8 @@ def add(path: Path, numbers: tuple[str, ...], name: str, note: str, days: int | 
 @note_option
 def remove(path: Path, numbers: tuple[str, ...], name: str | None, note: str) -> None:
     """Take NUMBERS off a list, or off all."""
-    configuration, entries = load(path), _entries(numbers)
+    configuration = load_leniently(path)
+    entries = entries_of(configuration, numbers)
 
     async def change(connection: Connection) -> dict[str, int]:
         names = [name] if name else [counted.name for counted in await stored.lists(connection)]
@@ -122,8 +130,9 @@ def remove(path: Path, numbers: tuple[str, ...], name: str | None, note: str) ->
 @click.argument('number')
 def show(path: Path, number: str) -> None:
     """Tell on which lists NUMBER is: since when, until when, why, and who put it there."""
-    _, digits = _entries((number,))[0]
-    found = _in_store(load(path), lambda c: stored.show(c, str(digits)))
+    configuration = load_leniently(path)
+    _, digits = entries_of(configuration, (number,))[0]
+    found = _in_store(configuration, lambda c: stored.show(c, str(digits)))
     now_ms = wall_ms()
     if not found:
         click.echo(f'{digits} is on no list')
@@ -151,7 +160,7 @@ def show(path: Path, number: str) -> None:
 @config_option
 def lists(path: Path) -> None:
     """Count what is on each list, and tell whom it holds for."""
-    configuration = load(path)
+    configuration = load_leniently(path)
     found = _in_store(configuration, stored.lists)
     rows = [
         (
@@ -171,30 +180,39 @@ def lists(path: Path) -> None:
 @list_option
 @click.option('--output', type=click.File('w', encoding='utf-8', lazy=True), default='-', help='Default stdout.')
 def export(path: Path, name: str, output: Any) -> None:
-    """Write a list as CSV that `import` reads."""
+    """Write a list as CSV. Of that, `import` reads the numbers; their days and notes are for people."""
 
     async def write(connection: Connection) -> None:
-        output.write('number;since;until;note\n')
+        heading = 'number;since;until;note\n'
         async for page in stored.entries_of(connection, name):
+            _write(output, heading)
+            heading = ''
             for prefix, number, since_ms, until_ms, note in page:
                 until = _moment(until_ms) if until_ms else ''
-                quoted = '"' + note.replace('"', '""') + '"' if note else ''
-                output.write(f'{stored.shown(prefix, number)};{_moment(since_ms)};{until};{quoted}\n')
+                quoted = '"' + ' '.join(note.split()).replace('"', '""') + '"' if note else ''
+                _write(output, f'{stored.shown(prefix, number)};{_moment(since_ms)};{until};{quoted}\n')
+        _write(output, heading)  # of a list with nothing on it
 
-    _in_store(load(path), write)
+    _in_store(load_leniently(path), write)
+
+
+def _write(output: Any, text: str) -> None:
+    try:
+        output.write(text)
+    except OSError as error:
+        raise click.ClickException(f'{output.name}: cannot be written: {error.strerror}') from error
 
 
 def _in_store(configuration: Configuration, work: Callable[[Connection], Awaitable[T]]) -> T:
     """Do work on a connection to the store, whether the server runs or not."""
 
-    async def connected() -> T:
-        async with AsyncExitStack() as stack:
-            arguments = await connect_arguments(configuration, stack, own=False)
-            return await work(await stack.enter_async_context(stored.opened(arguments)))
+    async def connected(arguments: dict[str, Any]) -> T:
+        async with stored.opened(arguments) as connection:
+            return await work(connection)
 
     try:
-        return run_work(connected())
-    except NumbersFileError as error:
+        return cast(T, run_work(ask_store(configuration, connected)))
+    except (NumbersFileError, stored.StopListError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -204,7 +222,7 @@ def _take_up(configuration: Configuration, name: str | None = None) -> None:
         run_work(ask(configuration.data, 'stop_lists'))
     except click.ClickException as error:
         click.echo(f'stored; not in force in a server here yet: {error.message}', err=True)
-    if name is not None and not _accounts(configuration, name):
+    if name is not None and not (configuration.is_partial or _accounts(configuration, name)):
         click.echo(f'no account has this list: add `stop_lists: [{name}]` to those it is to hold for', err=True)
 
 
@@ -215,16 +233,6 @@ def _accounts(configuration: Configuration, name: str) -> list[str]:
         ignoring = [one.name for one in configuration.accounts.values() if name in one.ignores_stop_lists]
         return ['all but ' + ', '.join(ignoring) if ignoring else 'all']
     return [one.name for one in configuration.accounts.values() if name in one.stop_lists]
-
-
-def _entries(numbers: Iterable[str]) -> list[Entry]:
-    entries = []
-    for number in numbers:
-        try:
-            entries.append(parse_entry(number))
-        except ValueError as error:
-            raise click.UsageError(f'{number!r:.40} {error}') from error
-    return entries
 
 
 def _change(note: str, days: int | None) -> stored.Change:

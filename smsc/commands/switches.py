@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from smsc.commands.audit import who
-from smsc.commands.running import ask_store, config_option, load, run_work
+from smsc.commands.running import ask_store, config_option, load_leniently, run_work
 from smsc.config.routes import build
 from smsc.config.schema import Configuration
 from smsc.control import ControlError, ask, socket_path
@@ -42,7 +42,7 @@ def route_switch(path: Path, name: str, position: str, note: str) -> None:
 @config_option
 def switches(path: Path) -> None:
     """List what is switched off by hand."""
-    off = run_work(ask_store(load(path), read_alone))
+    off = run_work(ask_store(load_leniently(path), read_alone))
     for one in off:
         click.echo(_line(one))
     if not off:
@@ -50,7 +50,7 @@ def switches(path: Path) -> None:
 
 
 def _switch(path: Path, kind: SwitchKind, name: str, position: str, note: str) -> None:
-    configuration = load(path)
+    configuration = load_leniently(path)
     click.echo(run_work(_changed(configuration, Switch(kind, name, position == 'off', who(), note))))
 
 
@@ -68,7 +68,7 @@ async def _changed(configuration: Configuration, switch: Switch) -> str:
                 note=switch.note,
             )
         )
-    if switch.off:
+    if switch.off and not configuration.is_partial:  # else nobody knows what there is
         check_name(switch, configuration, build(configuration))
     try:
         changed = await ask_store(configuration, lambda arguments: change_alone(arguments, switch))

@@ -1,6 +1,7 @@
 """The configuration: YAML files become one checked value, or a list of all their mistakes.
 
-`load` reads; `diff` tells what a reload would change; `keep_fixed` keeps what only a start can change.
+`load` reads, `load_leniently` what can be read; `diff` tells what a reload would change; `keep_fixed` keeps what only a
+start can change.
 """
 
 import os
@@ -16,11 +17,13 @@ from smsc.config.checks import Checker
 from smsc.config.convert import Converter, configuration
 from smsc.config.document import Reader
 from smsc.config.kinds import status_value
+from smsc.config.lenient import LenientReader
+from smsc.config.numbers_schema import NumbersConfig
 from smsc.config.problems import ConfigurationError, Problem
 from smsc.config.schema import AccountConfig, Configuration, UpstreamConfig
 from smsc.tls import TLS_FILES
 
-__all__ = ['Configuration', 'ConfigurationError', 'Problem', 'diff', 'keep_fixed', 'load']
+__all__ = ['Configuration', 'ConfigurationError', 'Problem', 'diff', 'keep_fixed', 'load', 'load_leniently']
 
 
 P = TypeVar('P', bound=msgspec.Struct)
@@ -53,6 +56,29 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, *, thorough: bool 
         files=_stamps(made),
         warnings=tuple(sorted(checker.warnings, key=lambda problem: (problem.file, problem.line))),
     )
+
+
+ASKING = frozenset({'data', 'store', 'node'})  # what says whom commands ask
+
+
+def load_leniently(path: Path, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """Return what can be read of a configuration with mistakes, unchecked, and `is_partial` set.
+
+    Raises ConfigurationError where it leaves in doubt which data folder or store is meant.
+    """
+    reader = LenientReader(environ)
+    tree = reader.read(path)
+    converter = Converter()
+    made = configuration(tree, converter)
+    problems = [*reader.problems, *converter.problems]
+    in_doubt = {problem.key.partition('.')[0] for problem in problems} | reader.lost
+    if made is None or not tree.data or path in reader.unread or in_doubt & (ASKING | {'include'}):
+        raise ConfigurationError(problems)
+    made = msgspec.structs.replace(_with_paths(made, path.parent), is_partial=True)
+    is_all_there = not reader.unread or {'data', 'store'} <= tree.data.keys()
+    if not is_all_there and not (made.data / 'postgres' / 'PG_VERSION').exists():
+        raise ConfigurationError(problems)
+    return msgspec.structs.replace(made, numbers=NumbersConfig()) if 'numbers' in in_doubt else made
 
 
 def _with_paths(made: Configuration, folder: Path) -> Configuration:

@@ -11,6 +11,7 @@ from smsc.config.content_checks import content_mistakes, content_statuses, conte
 from smsc.config.convert import Converter, keys_of, later_of
 from smsc.config.document import Place
 from smsc.config.kinds import status_value
+from smsc.config.known_words import unknown_words
 from smsc.config.limit_checks import mistakes_of_limits, statuses_of_limits
 from smsc.config.number_checks import check_numbers
 from smsc.config.policy_checks import mistakes_of, statuses_of, warnings_of
@@ -47,7 +48,7 @@ class Checker:
         self._broken = {_section(problem.key) for problem in found}
 
     def check(self, thorough: bool = False) -> None:
-        """Find every contradiction and every key that has no effect yet; `thorough`: routes that never match, too."""
+        """Find every contradiction and every key that has no effect yet; `thorough`: what never matches, too."""
         configuration = self.configuration
         self._check_smpp()
         self._check_prices()
@@ -69,6 +70,8 @@ class Checker:
         routes.check()
         if thorough and not (self.problems or self._broken):
             routes.find_never()
+            for found in unknown_words(configuration):
+                self.warnings.append(found) if isinstance(found, Problem) else self.warn(*found)
         self._find_later('', configuration)
 
     # Parts
@@ -232,6 +235,11 @@ class Checker:
         """Note what is no mistake, but surely not meant."""
         place = self._place(key)
         self.warnings.append(Problem(place.file, place.line, key, message, remedy))
+
+    def where(self, key: str) -> str:
+        """Return the file and line where a key stands."""
+        place = self._place(key)
+        return f'{place.file}:{place.line}'
 
     def exists(self, kind: str, name: str) -> bool:
         """Return whether an account or upstream was written down, even if with mistakes."""

@@ -63,6 +63,23 @@ def content_warnings(configuration: Configuration) -> Iterator[Mistake]:
         if category not in KNOWN_CATEGORIES:
             remedy = f'usual are {", ".join(KNOWN_CATEGORIES)}; other words are categories of your own'
             yield key, f'`{category}` is no usual category', remedy
+    for number, rule in enumerate(configuration.fraud.rules):
+        yield from costly(f'fraud.rules[{number}].text', rule.text or ())
+
+
+def costly(key: str, patterns: OneOrMore) -> Iterator[Mistake]:
+    """Yield expressions that a long text keeps busy for longer than other messages should wait."""
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if pattern.startswith('~') and _is_costly(pattern[1:]):
+            message = f'`{pattern:.80}` takes long to search a text of several segments'
+            yield key, message, 'repeat less in it: `{1,50}` is 50 copies of what stands before it'
+
+
+def _is_costly(expression: str) -> bool:
+    try:
+        return Expression(expression).is_costly
+    except re2.error:
+        return False  # it is a mistake
 
 
 def _templates(key: str, name: str, config: TemplatesConfig) -> Iterator[Mistake | Problem]:

@@ -109,8 +109,9 @@ class Reader:
 
     def _compose(self, path: Path, asked_at: Place) -> Any:
         text = self._text(path, asked_at)
-        if text is None:
-            return None
+        return None if text is None else self._parsed(text, path)
+
+    def _parsed(self, text: str, path: Path) -> Any:
         try:
             return yaml.compose(text, Loader=_LOADER) if self._is_harmless(text, str(path)) else None
         except yaml.MarkedYAMLError as error:

@@ -55,6 +55,22 @@ def warnings_of(configuration: Configuration) -> Iterator[Mistake]:
         yield 'stop_lists.exempt_categories', message, 'put templates before stop_lists in `policy`'
 
 
+    yield from _uncategorised_limits(configuration)
+
+
+def _uncategorised_limits(configuration: Configuration) -> Iterator[Mistake]:
+    """Yield limits for categories that templates give to messages only after these were counted."""
+    policy = configuration.policy
+    if 'daily_limits' not in policy or 'templates' not in policy[policy.index('daily_limits') :]:
+        return
+    limits = [('subscriber_limit', configuration.subscriber_limit)]
+    limits += [(f'accounts.{name}.daily_limit', one.daily_limit) for name, one in configuration.accounts.items()]
+    for key, limit in limits:
+        if limit is not None and limit.categories and configuration.templates:
+            message = 'counts before templates say what category a message is of'
+            yield f'{key}.categories', message, 'put templates before daily_limits in `policy`'
+
+
 _KEYS_OF_STEPS = {'senders': ('senders', 'sender_kinds', 'default_sender'), 'stop_lists': ('stop_lists',)}
 
 

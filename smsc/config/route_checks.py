@@ -10,7 +10,9 @@ import re2
 from routing.conditions import AMOUNT_KEYS, WORD_KEYS, Condition, parse_ranges
 from routing.patterns import Pattern
 from routing.shadows import Never, never
+from routing.table import BLOCK
 from routing.windows import SUBSCRIBER, is_zone, parse_days, parse_hours
+from smsc.config.content_checks import costly
 from smsc.config.kinds import OneOrMore
 from smsc.config.routes import conditions_of, listed, patterns, rules_of, tag_of
 from smsc.config.routes_schema import MoRouteConfig, OnFailureConfig, RouteConfig, WhenConfig
@@ -37,6 +39,9 @@ class Checking(Protocol):
     def warn(self, key: str, message: str, remedy: str) -> None:
         """Note what is surely not meant."""
 
+    def where(self, key: str) -> str:
+        """Return the file and line where a key stands."""
+
     def exists(self, kind: str, name: str) -> bool:
         """Return whether an account or upstream was written down, even if with mistakes."""
 
@@ -56,26 +61,28 @@ class RouteChecks:
         """Find what is wrong with routes."""
         configuration = self._configuration
         self._check_routes('routes', configuration.routes)
+        self._check_names_of('routes', configuration.routes, '', {})
         for number, route in enumerate(configuration.mo):
             self._check_mo(f'mo[{number}]', route)
-        self._check_order('mo', configuration.mo)
+        self._check_names_of('mo', configuration.mo, '', {})
 
     # Routes
 
     def _check_routes(self, key: str, routes: tuple[RouteConfig, ...]) -> None:
         for number, route in enumerate(routes):
             self._check_route(f'{key}[{number}]', route)
-        self._check_order(key, routes)
 
-    def _check_order(self, key: str, routes: Sequence[RouteConfig | MoRouteConfig]) -> None:
-        """Find routes behind one that takes everything."""
-        complete = ''
+    def _check_names_of(
+        self, key: str, routes: Sequence[RouteConfig | MoRouteConfig], block: str, seen: dict[str, str]
+    ) -> None:
+        """Find two of one full name: by it messages remember their route, and routes are switched off."""
         for number, route in enumerate(routes):
-            if complete:
-                message = f'can never match: route `{complete}` before it takes everything'
-                self._note(f'{key}[{number}]', message, 'put it before that one')
-            elif _takes_everything(route):
-                complete = route.name
+            path, name = f'{key}[{number}]', f'{block}{route.name}'
+            if seen.setdefault(name, path) != path:
+                message = f'route `{name}` has the name of the one in {self._whole.where(seen[name])}'
+                self._note(path, message, 'give it a name of its own')
+            elif isinstance(route, RouteConfig) and route.routes:
+                self._check_names_of(f'{path}.routes', route.routes, f'{name}{BLOCK}', seen)
 
     def _check_route(self, key: str, route: RouteConfig) -> None:
         actions = [action for action in ACTIONS if getattr(route, action) is not (False if action == 'drop' else None)]
@@ -153,6 +160,8 @@ class RouteChecks:
             if name in ('account', 'upstream'):
                 self._check_peer(f'{key}.{name}', wanted, name, own)
             self._check_patterns(f'{key}.{name}', wanted)
+            for warning in costly(f'{key}.{name}', wanted if name == 'text' else ()):
+                self._whole.warn(*warning)
         for name in AMOUNT_KEYS:
             amounts = getattr(when, name)
             if amounts is not None:
@@ -238,7 +247,7 @@ class RouteChecks:
                 self._whole.warn(key, f'names no country: there is no {one}', remedy)
 
     def find_never(self) -> None:
-        """Warn of rules that no message reaches, and of names that mean two; of a configuration without mistakes."""
+        """Warn of rules that no message reaches, of a configuration without mistakes."""
         keyed = list(rules_of(self._configuration.routes))
         self._warn([key for key, _ in keyed], [rule.name for _, rule in keyed], [rule.conditions for _, rule in keyed])
         mo = self._configuration.mo
@@ -249,11 +258,6 @@ class RouteChecks:
         )
 
     def _warn(self, keys: list[str], names: list[str], rules: list[tuple[Condition, ...]]) -> None:
-        seen: dict[str, str] = {}
-        for key, name in zip(keys, names, strict=True):
-            if seen.setdefault(name, key) != key:
-                message = f'route `{name}` has the name of {seen[name]}: they are told apart by nothing else'
-                self._whole.warn(key, message, 'give it a name of its own')
         for found in never(rules):
             message = f'route `{names[found.position]}` never matches: {_reason(found, names)}'
             remedy = 'put it before that one, or take it out' if found.by >= 0 else 'change one of them'
@@ -273,12 +277,3 @@ def _reason(found: Never, names: list[str]) -> str:
 
 def _is_country(name: str) -> bool:
     return name == WORLD or (len(name) == COUNTRY_LETTERS and name.upper() in known_countries())
-
-
-def _takes_everything(route: RouteConfig | MoRouteConfig) -> bool:
-    """Return whether nothing comes past a route, to those below it."""
-    if (isinstance(route, RouteConfig) and route.routes is not None) or route.unless is not None:
-        return False
-    when = route.when
-    asked = [name for name in when.__struct_fields__ if getattr(when, name) is not None]
-    return all(name in WORD_KEYS and '*' in patterns(getattr(when, name)) for name in asked)

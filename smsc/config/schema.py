@@ -147,3 +147,5 @@ class Configuration(Part, frozen=True):
     files: dict[str, str] = {}
     """Tables beside the YAML, by their keys, as they were when it was loaded: size and time of change."""
     warnings: tuple[Problem, ...] = ()
+    is_partial: bool = False
+    """Whether it is what could be read of files with mistakes: good for asking, never for running."""

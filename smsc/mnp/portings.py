@@ -8,6 +8,7 @@ are nearly all, are converted column by column; others line by line, so that wha
 import csv
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from typing import BinaryIO
 import msgspec
 
 from routing.mnp import MAX_NAME
+from smsc.text_encoding import CP1251, NOT_UTF8, SURROGATES, UTF8, is_text, is_utf8
 
 PIECE_OCTETS = 1 << 16  # what fits the caches of a processor: a megabyte takes twice as long
 MAX_LINE_OCTETS = 1 << 16
@@ -79,7 +81,8 @@ class PortingFile:
         self._path = path
         self._reading = reading
         self._line = 1
-        self._encoding = 'utf-8-sig'
+        self._encoding = ''  # not known yet
+        self._has_strays = False
         self._has_quotes = False
         self._columns: _Columns | None = None
 
@@ -130,13 +133,18 @@ class PortingFile:
         return text.split('\n')
 
     def _decode(self, octets: bytes) -> str:
-        try:
-            text = octets.decode(self._encoding)
-        except UnicodeDecodeError:
-            self._encoding = 'cp1251'
-            return octets.decode(self._encoding, 'replace')
-        if self._encoding == 'utf-8-sig':
-            self._encoding = 'utf-8'
+        """Return a piece as text. The first one that is not ASCII tells in what encoding the file is."""
+        if octets.startswith(BOM_UTF8) and not self._encoding:
+            octets, self._encoding = octets[len(BOM_UTF8) :], UTF8
+        self._has_strays = False
+        if octets.isascii():
+            return octets.decode('ascii')
+        if not self._encoding:
+            self._encoding = UTF8 if is_utf8(octets) else CP1251
+        if self._encoding == CP1251:
+            return octets.decode(CP1251, 'replace')
+        text = octets.decode(UTF8, SURROGATES)
+        self._has_strays = not is_text(text)
         return text
 
     def _begin(self, lines: list[str]) -> list[str]:
@@ -168,7 +176,8 @@ class PortingFile:
         if number < 0 or (needs_operator and operator < 0):
             what = 'numbers' if number < 0 else 'operators'
             option = '--number' if number < 0 else '--operator'
-            self._fail(f'no column of {what} among the headings: {line.strip()[:200]}', f'name it: {option} HEADING')
+            shown = line.strip()[:200].encode(UTF8, 'replace').decode()
+            self._fail(f'no column of {what} among the headings: {shown}', f'name it: {option} HEADING')
         return _Columns(delimiter, number, operator, action)
 
     @staticmethod
@@ -181,7 +190,7 @@ class PortingFile:
         """Return all lines at once, None when something is not as in most lines: then each is looked at."""
         columns = self._columns
         assert columns is not None
-        if columns.action >= 0 or self._reading.returns:
+        if columns.action >= 0 or self._reading.returns or self._has_strays:
             return None
         try:
             rows = self._split(lines, columns)
@@ -239,6 +248,8 @@ class PortingFile:
         """Return the number and the operator of one line. Raises ValueError with the reason."""
         columns = self._columns
         assert columns is not None
+        if self._has_strays and not is_text(line):
+            raise ValueError(NOT_UTF8)
         try:
             row = next(csv.reader([line], delimiter=columns.delimiter, strict=True))
         except csv.Error as error:

@@ -6,6 +6,7 @@ out. Nothing is written here.
 
 import functools
 import zoneinfo
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,10 @@ from routing.plan import PlanError, Range, range_of
 from smsc.plan.base import known_countries
 from smsc.plan.layouts import Layout, Registry, Row, cells_of, layout_of
 from smsc.plan.names import Names, code_of
+from smsc.text_encoding import CP1251, NOT_UTF8, SURROGATES, UTF8, is_text, is_utf8
 
 MAX_LINE_OCTETS = 10_000
+SAMPLE_OCTETS = 1 << 16
 MAX_RANGES = 5_000_000
 MAX_NAME = 200
 MAX_SHOWN = 20
@@ -74,6 +77,8 @@ class RangeReader:
         reading = Reading([], isinstance(layout, Registry), [])
         for number, line in lines:
             try:
+                if not (line.isascii() or is_text(line)):
+                    raise ValueError(NOT_UTF8)
                 reading.ranges.append(self._range(layout.row(cells_of(line, delimiter)), layout, reading))
             except ValueError as error:
                 self._note_bad(reading, f'{path}:{number}: {error}')
@@ -139,18 +144,26 @@ def _known_zones() -> set[str]:
 
 
 def decoded(file: BinaryIO, path: Path, advance: Advance) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank; a file is UTF-8 until a line proves it CP1251."""
-    encoding, number = 'utf-8', 0
+    """Yield the number and the text of each line that is not blank. The first that is not ASCII, with those that come
+    after it, tells in what encoding a file is; in UTF-8 a line that is none has lone surrogates.
+    """
+    encoding, number = '', 0
     while octets := file.readline(MAX_LINE_OCTETS + 1):
         number += 1
         advance(len(octets))
         if len(octets) > MAX_LINE_OCTETS:
             raise PlanError(f'{path}:{number}: is longer than {MAX_LINE_OCTETS} octets; is this a CSV file?')
-        try:
-            line = octets.decode(encoding)
-        except UnicodeDecodeError:
-            encoding = 'cp1251'
-            line = octets.decode(encoding, 'replace')
+        if not encoding and not octets.isascii():
+            encoding = UTF8 if octets.startswith(BOM_UTF8) or is_utf8(octets + _ahead(file)) else CP1251
+        line = octets.decode(encoding, SURROGATES if encoding == UTF8 else 'replace') if encoding else octets.decode()
         line = line.removeprefix('\ufeff').strip('\r\n')
         if line.strip() and not line.startswith('#'):
             yield number, line
+
+
+def _ahead(file: BinaryIO) -> bytes:
+    """Return whole lines that are to be read next."""
+    place = file.tell()
+    octets = file.read(SAMPLE_OCTETS)
+    file.seek(place)
+    return octets[: octets.rfind(b'\n') + 1]

@@ -138,9 +138,31 @@ def test_an_account_without_a_limit_counts_for_the_others():
 
 def test_what_was_not_accepted_is_given_back():
     step = limited(1)
-    assert passed(step, to()) == [True]
-    step.forget(to())
+    first = to()
+    assert passed(step, first) == [True]
+    step.forget(first)
+    step.forget(first)
     assert passed(step, to(), to()) == [True, False]
+
+
+def test_what_was_never_counted_is_not_given_back():
+    """A later step made the message one of a category that has a limit."""
+    step = limited(1, ('advertising',))
+    assert passed(step, to(category='advertising')) == [True]
+    other = to(category='service')
+    assert passed(step, other) == [True]
+    other.category = 'advertising'
+    step.forget(other)
+    assert passed(step, to(category='advertising')) == [False]
+
+
+def test_what_was_counted_is_given_back_whatever_it_is_by_then():
+    step = limited(1, ('advertising',))
+    first = to(category='advertising')
+    assert passed(step, first) == [True]
+    first.category, first.place = 'service', Place(zone='Asia/Vladivostok')
+    step.forget(first)
+    assert passed(step, to(category='advertising')) == [True]
 
 
 def test_to_look_leaves_nothing_behind():

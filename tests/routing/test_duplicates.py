@@ -107,17 +107,41 @@ def test_duplicates_can_be_refused_or_dropped():
 
 def test_what_was_not_accepted_may_come_again():
     step = a_step()
-    step.judge(sent())
-    step.forget(sent())
+    first = sent()
+    step.judge(first)
+    step.forget(first)
     assert step.judge(sent(1)) is None
+
+
+@pytest.mark.wire('C33')
+@pytest.mark.parametrize('changed', [{'source_addr': 'Put in'}, {'tlvs': reference(2)}, {'destination': '1'}])
+def test_what_was_not_accepted_may_come_again_whatever_later_steps_made_of_it(changed):
+    step = a_step()
+    first = sent()
+    step.judge(first)
+    for name, value in changed.items():
+        setattr(first, name, value)
+    step.forget(first)
+    assert step.judge(sent(1)) is None
+
+
+@pytest.mark.parametrize('by', [('destination', 'text', 'source_addr', 'user_message_reference'), ('source_addr',)])
+def test_the_sender_is_the_one_asked_for_whatever_was_put_in(by):
+    step = a_step(by=by)
+    for facts, put_in in ((sent(source_addr=''), 'MyBank'), (sent(source_addr='Other'), 'MyBank')):
+        facts.put_in(put_in)
+        assert step.judge(facts) is None
+    assert step.judge(sent(source_addr='')) is not None
+    assert step.judge(sent(source_addr='Other')) is not None
 
 
 def test_to_forget_a_repetition_leaves_the_first():
     step = a_step()
     first = sent()
     step.judge(first)
-    step.judge(sent(1))
-    step.forget(sent(1))
+    second = sent(1)
+    step.judge(second)
+    step.forget(second)
     verdict = step.judge(sent(2))
     assert verdict is not None
     assert verdict.message_id == first.message_id

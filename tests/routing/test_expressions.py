@@ -109,3 +109,22 @@ def test_time_is_linear_in_the_text(expression):
 def test_a_broken_expression_raises(expression):
     with pytest.raises(re2.error):
         Expression(expression)
+
+
+def test_what_stands_behind_10000_characters_is_not_looked_at():
+    assert Expression(r'\bкод\b').is_in('а' * 9_990 + ' код')
+    assert not Expression(r'\bкод\b').is_in('а' * 10_000 + ' код')
+    assert not Expression('код').is_in(' ' * 10_000 + 'код')
+
+
+@pytest.mark.parametrize(
+    ('expression', 'costly'),
+    [
+        (r'\bкод\b.*\d{4}', False),
+        (r'(?i)\b(пароль|код)\w{0,20}\s+\d{4,8}', False),
+        (r'(\w+\s){5,20}http', False),
+        (r'(\w+\s?){1,50}\bкод\b', True),
+    ],
+)
+def test_an_expression_knows_whether_it_costs_much(expression, costly):
+    assert Expression(expression).is_costly is costly

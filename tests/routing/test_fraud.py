@@ -141,6 +141,35 @@ def test_names_fold_to_what_the_eye_sees():
 # Counts
 
 
+@pytest.mark.parametrize(
+    ('rule', 'text'),
+    [
+        (TextRule(['casino']), 'casino'),
+        (TextRule(['~c.sino']), 'casino'),
+        (LinkRule(), 'http://a.ru/'),
+        (LookAlikeRule(['Sberbank'], 'text'), '5berbank'),
+    ],
+)
+def test_what_stands_behind_10000_characters_is_not_looked_at(rule, text):
+    """So that no text keeps other messages waiting."""
+    assert found(rule, ' ' * 9_900 + text)
+    assert found(rule, ' ' * 10_000 + text) == ''
+
+
+def test_a_host_of_many_labels_is_folded_once(monkeypatch):
+    folded = []
+
+    def note(name):
+        folded.append(len(name))
+        return name
+
+    rule = LinkRule(protected=['mybank.ru'])
+    monkeypatch.setattr('routing.links.fold_name', note)
+    host = 'a.' * 100 + 'ru'
+    assert found(rule, f'http://{host}/') == ''
+    assert sum(folded) < len(host)
+
+
 def burst_of(messages, digits=8, within_ms=MINUTE_MS, account='shop'):
     return BurstRule(account, Ranges(within_ms), messages, digits)
 

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 import lmdb
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routing.mnp import ABOUT_KEY, MAP_OCTETS, MnpBase, OperatorCodes, current_base, encode_block, key_of
-from smsc.mnp.importing import import_base
-from smsc.mnp.portings import PortingFile, Reading
+from routing.mnp import ABOUT_KEY, MAP_OCTETS, SIEVE, MnpBase, OperatorCodes, current_base, encode_block, key_of
+from smsc.mnp.importing import apply_delta, import_base
+from smsc.mnp.portings import MnpImportError, PortingFile, Reading
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,6 +126,57 @@ def test_a_delta_is_seen_as_a_whole_at_the_next_refresh(tmp_path, opened):
     assert [base.find(number) for number in numbers] == ['beeline', '', 'yota', 'tele2']
     assert base.about is not None
     assert (base.about.rows, base.about.delta.added, base.about.delta.returned) == (3, 1, 1)
+
+
+def sieve_of(folder: Path) -> Path:
+    """The sieve of the base in use."""
+    path = current_base(folder)
+    assert path is not None
+    return path / SIEVE
+
+
+def test_numbers_that_the_sieve_holds_back_are_not_looked_for(tmp_path, opened):
+    folder = imported(tmp_path, {79161234567: 'mts'})
+    with sieve_of(folder).open('r+b') as file:
+        file.write(bytes(sieve_of(folder).stat().st_size))
+    assert opened(folder).find(79161234567) == ''
+
+
+@pytest.mark.parametrize('kind', ['gone', 'cut', 'not told of'])
+def test_a_base_without_a_sieve_is_looked_through(tmp_path, opened, kind):
+    folder = imported(tmp_path, {79161234567: 'mts'})
+    if kind == 'gone':
+        sieve_of(folder).unlink()
+    elif kind == 'cut':
+        sieve_of(folder).write_bytes(b'')
+    else:  # as a version left it that knows of none
+        path = current_base(folder)
+        with lmdb.open(str(path), map_size=MAP_OCTETS) as environment, environment.begin(write=True) as transaction:
+            about = msgspec.json.decode(transaction.get(ABOUT_KEY, b''))
+            del about['sieve']
+            transaction.put(ABOUT_KEY, msgspec.json.encode(about))
+    base = opened(folder)
+    assert [base.find(79161234567), base.find(79161234568)] == ['mts', '']
+    changed_by_another_process(tmp_path, '79161234568;yota')
+    base.refresh()
+    assert [base.find(number) for number in (79161234567, 79161234568, 79161234569)] == ['mts', 'yota', '']
+
+
+def test_a_delta_is_in_the_sieve_before_it_is_committed(tmp_path, monkeypatch):
+    folder = imported(tmp_path, {79161234567: 'mts'})
+    (tmp_path / 'delta.csv').write_text('79161234568;yota', encoding='utf-8')
+
+    def fail(*_: object) -> None:
+        raise OSError('the power went off')
+
+    monkeypatch.setattr('smsc.mnp.importing._put_about', fail)
+    with pytest.raises(MnpImportError):
+        apply_delta(folder, PortingFile(tmp_path / 'delta.csv', Reading()), 'delta.csv', 1, lambda share: None)
+    octets = sieve_of(folder).read_bytes()
+    assert octets[79161234568 >> 3 & len(octets) - 1] & 1 << (79161234568 & 7)
+    base = MnpBase(folder)
+    assert [base.find(79161234567), base.find(79161234568)] == ['mts', '']
+    base.close()
 
 
 def test_what_is_damaged_leaves_the_base_before_it_in_use_and_says_so(tmp_path, opened):

@@ -82,6 +82,22 @@ def test_what_has_no_price_is_refused_on_credit_and_free_without():
     assert refused.value.command_status == CommandStatus.ESME_RINVDSTADR
 
 
+def test_cost_and_price_at_once_are_those_of_either():
+    retail, wholesale = PriceList(ORDER, default=8), PriceList([Entry(3, 'RU')])
+    charging = Charging({'bank': retail}, {'mts': wholesale}, frozenset({'bank'}))
+    for operator, country in product(('mts', 'tele2', ''), ('RU', 'BY', '')):
+        message = facts(operator, country)
+        for _ in range(2):
+            for account, upstream in product(('bank', 'shop'), ('mts', 'other', '')):
+                cost, price = charging.worth(account, upstream, message, 3)
+                assert cost == charging.cost_of(upstream, message, 3)
+                assert price == charging.price_of(account, message, 3)
+    unpaid = Charging({'bank': PriceList([Entry(1, 'RU')])}, {}, frozenset({'bank'}))
+    for _ in range(2):
+        with pytest.raises(Refused):
+            unpaid.worth('bank', '', facts(country='BY'), 1)
+
+
 def test_routes_are_told_what_an_upstream_costs_and_that_it_is_not_known():
     charging = Charging({}, {'mts': PriceList([Entry(5, '', 'mts')])})
     assert [charging.cost(name, facts()) for name in ('mts', 'other')] == [5, None]

@@ -121,6 +121,7 @@ def test_lists_hold_what_a_plain_set_and_a_scan_of_prefixes_hold(loaded, changes
         lists, one = StopLists(), StopList()
         lists.marks[1] = Mark(NOW_MS)
         one.extend(sorted(loaded), [1] * len(loaded))
+        lists.let_pass(loaded)
         lists.put('own', one)
         numbers = set(loaded)
         prefixes: set[str] = set()
@@ -151,3 +152,17 @@ def test_a_hundred_thousand_numbers_take_little_memory():
         one.add(number, 1)
     assert one.size_octets() < 1_700_000
     assert one.mark_of(79170019999) == 1
+
+
+def test_a_long_list_is_swapped_in_without_going_through_its_numbers():
+    """A million of them would keep the server busy for a third of a second: they come page by page, before."""
+
+    class Unread(StopList):
+        def __iter__(self):
+            raise AssertionError('all numbers were gone through')
+
+    lists, one = filled(), Unread()
+    one.extend([NUMBER], [1])
+    lists.let_pass([NUMBER])
+    lists.put('own', one)
+    assert step(lists, 'own').judge(facts()) is not None

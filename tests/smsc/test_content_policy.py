@@ -5,6 +5,7 @@ import pytest
 from pdu import pdus
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus
+from pdu.tlvs import Tag, make
 from smsc.control import ControlError
 from tests.product.peers import submit
 from tests.product.running import account, everywhere_bound, upstream
@@ -109,3 +110,13 @@ async def test_the_parts_of_a_long_message_are_matched_as_one_text(running):
     assert [response.command_status for response in responses] == [0, 0]
     assert all(isinstance(response, pdus.SubmitSmResp) for response in responses)
     assert len(await smsc.submitted(2)) == 2
+
+
+@pytest.mark.parametrize('text', ['a' + '\u0315' * 2_000 + '\u0327' * 2_000, 'я' * 4_000])
+async def test_a_text_of_too_many_segments_is_refused_before_anybody_reads_it(running, text):
+    """What it is refused with says so: no template is asked, which would refuse it otherwise."""
+    lists = {'codes': {'entries': [{'template': 'code %d'}], 'unmatched': 'reject', 'status': 'ESME_RX_R_APPN'}}
+    _, _, esme = await running({'templates': 'codes', 'max_parts': 10}, templates=lists)
+    payload = (make(Tag.MESSAGE_PAYLOAD, text.encode('utf-16-be')),)
+    assert await answer(esme, b'', data_coding=8, tlvs=payload) == CommandStatus.ESME_RINVMSGLEN
+    assert await answer(esme, b'hello') == CommandStatus.ESME_RX_R_APPN

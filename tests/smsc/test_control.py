@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from smsc.control import ControlError, ControlServer, ask, socket_path
+from smsc.control import ControlError, ControlServer, Handler, ask, socket_path
 
 
 async def handle_status(request):
@@ -16,9 +16,23 @@ async def handle_failure(request):
     raise ControlError('the file has a mistake')
 
 
+async def handle_mistake(request):
+    return int(request['number'])
+
+
+async def handle_rubbish(request):
+    return '\ud800'
+
+
 @pytest.fixture
 async def server(tmp_path):
-    server = ControlServer(tmp_path, {'status': handle_status, 'reload': handle_failure})
+    handlers: dict[str, Handler] = {
+        'status': handle_status,
+        'reload': handle_failure,
+        'mistake': handle_mistake,
+        'rubbish': handle_rubbish,
+    }
+    server = ControlServer(tmp_path, handlers)
     await server.start()
     yield server
     await server.stop()
@@ -80,3 +94,15 @@ async def test_a_data_folder_with_a_long_path_has_its_socket_elsewhere(tmp_path)
     assert await ask(data, 'status') == {'asked': {'command': 'status'}}
     await server.stop()
     path.parent.rmdir()
+
+
+@pytest.mark.parametrize('command', ['mistake', 'rubbish'])
+async def test_a_mistake_of_the_server_is_answered(server, tmp_path, command):
+    with pytest.raises(ControlError, match='its log says why'):
+        await ask(tmp_path, command, number='seven')
+
+
+@pytest.mark.parametrize(('text', 'reason'), [('x' * 70_000, 'too long'), ('\udcff', 'UTF-8')])
+async def test_a_command_that_the_server_would_not_read_says_what_to_do(server, tmp_path, text, reason):
+    with pytest.raises(ControlError, match=reason):
+        await ask(tmp_path, 'status', text=text)

@@ -296,7 +296,7 @@ def test_the_story_of_a_message_says_what_it_is_worth(fields, currencies, lines)
     assert ('margin' in page) == (currencies != ('RUB', 'EUR'))
 
 
-@pytest.mark.parametrize('change', [['five'], ['5'], ['+0.0000001'], ['set'], ['+1', '+1'], ['-'], ['+1e99']])
+@pytest.mark.parametrize('change', [['five'], ['5'], ['+0.0000001'], ['set'], ['+1', '+1'], ['-'], ['+1e99'], ['']])
 def test_a_change_that_is_not_understood_says_what_to_write(tmp_path, change):
     path = tmp_path / 'smsc.yaml'
     path.write_text('accounts: {bank: {password: x}}')

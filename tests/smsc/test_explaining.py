@@ -174,7 +174,8 @@ class Drawn:
     def default(self) -> list[dict[str, Any]]:
         """Return the route for all others, if there is one."""
         order = self.random.sample(OPERATORS, 3)
-        actions = [{'failover': order}, {'cheapest': order}, {'split': {order[0]: 3, order[1]: 1}}]
+        split = {order[0]: 3, order[1]: 1}
+        actions: list[dict[str, Any]] = [{'failover': order}, {'cheapest': order}, {'split': split}]
         return [{'name': 'rest'} | self.random.choice(actions)] if self.random.random() < 0.7 else []
 
     def route(self, name: str, depth: int = 0) -> dict[str, Any]:
@@ -419,3 +420,31 @@ async def test_without_a_server_the_command_tells_what_files_and_store_say(runni
     assert found['outcome'].startswith('refused with ESME_RINVDSTADR: stop-list global: 7999*')
     found = json.loads(await invoked(product, 'route', '77010000000', '--json', *CODE))
     assert [line['text'] for line in found['findings'] if 'Kazakhstan' in line['topic']] == ['switched off by hand']
+
+
+MO = [
+    {'name': 'opt-out', 'when': {'destination': '4400', 'keyword': 'STOP'}, 'account': 'shop'},
+    {'name': 'Russia', 'when': {'upstream': 'mts', 'country': 'RU'}, 'account': 'bank'},
+]
+
+
+async def test_an_mo_message_is_explained_as_its_routes_decide(running):
+    product, _, _ = await running(**RULES, mo=MO)
+    asked = ('route', '4400', '--mo', 'mts', '--sender', '+79160000005', '--text')
+    status, out, error = await run_command(product, *asked, 'hello')
+    assert (status, error) == (0, '')
+    lines = [' '.join(line.split()) for line in out.splitlines()]
+    assert lines[0] == 'upstream mts to 4400, from +79160000005'
+    assert lines[1].startswith('number 79160000005 RU')
+    assert '- mo opt-out keyword hello is not stop' in lines
+    assert '+ mo Russia upstream mts is mts, country RU is RU' in lines
+    assert lines[-1] == '= goes to account bank'
+    data = product.node.core.configuration.data
+    question = {'upstream': 'tele2', 'destination': '4400', 'now_ms': 0, 'source_addr': '79160000005', 'text': 'Stop it'}
+    assert (await ask(data, 'route_mo', **question))['outcome'] == 'goes to account shop'
+    nobody = await ask(data, 'route_mo', **question | {'text': ''})
+    assert nobody['outcome'] == 'refused with ESME_RX_P_APPN: no route under `mo` matches'
+    with pytest.raises(ControlError, match='no upstream later; smsc reload brings a new one'):
+        await ask(data, 'route_mo', **question | {'upstream': 'later'})
+    await product.stop()
+    assert (await invoked(product, *asked, 'stop')).splitlines()[-1] == '= goes to account shop'

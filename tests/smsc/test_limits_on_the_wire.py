@@ -1,5 +1,6 @@
 """Duplicates, daily limits and parts judged as one, as ESMEs and operators see them."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from pdu.receipt_text import MessageState
 from pdu.segments import concatenated, parse_udh
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, make
-from tests.product.peers import submit
+from tests.product.peers import multi, number, submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until
 
@@ -123,6 +124,55 @@ async def test_what_could_not_be_stored_is_no_duplicate_when_it_comes_again(
     assert len(await smsc.submitted(len(parts))) == len(parts)
 
 
+@pytest.mark.wire('C33')
+async def test_what_was_refused_is_no_duplicate_whatever_the_order_of_the_policy(running):
+    """The sender is put in after the duplicates were looked at, and no credit is there."""
+    product, _, esme = await running(
+        {'duplicates': {}, 'default_sender': 'Info', 'prices': 'retail', 'credit': 'prepaid'},
+        prices={'retail': {'currency': 'RUB', 'default': '0.25'}},
+        policy=['duplicates', 'senders', 'templates', 'stop_lists'],
+    )
+    for _ in range(2):
+        answer = await esme.ask(submit(b'one', source_addr=b'', source_addr_ton=0))
+        assert answer.command_status == S.ESME_RTHROTTLED
+    assert (await product.ledger()).accepted == 0
+
+
+@pytest.mark.wire('C33')
+@pytest.mark.parametrize('policy', [['duplicates', 'senders'], ['senders', 'duplicates']])
+async def test_a_retry_is_known_by_the_sender_it_asks_for_also_after_a_restart(running, bind, policy):
+    product, _, esme = await running({'duplicates': {'within_s': 600}, 'default_sender': 'Info'}, policy=policy)
+    one = submit(b'one', source_addr=b'', source_addr_ton=0)
+    first = (await esme.ask(one)).message_id
+    assert (await esme.ask(one)).message_id == first
+    await product.stop()
+    await product.start()
+    assert (await (await bind(product)).ask(one)).message_id == first
+    assert (await product.ledger()).accepted == 1
+
+
+@pytest.mark.parametrize('many', [False, True])
+async def test_what_met_a_fault_of_ours_is_no_duplicate_when_it_comes_again(running, bind, monkeypatch, many):
+    product, smsc, esme = await running({'duplicates': {}})
+    decider = product.node.core.decider
+    table = decider.table
+    place = [] if many else [None]
+
+    def fails(facts):
+        place.append(facts)
+        if len(place) == 2:
+            raise ZeroDivisionError
+        return table.decide(facts)
+
+    monkeypatch.setattr(decider, '_route', fails)
+    one = multi(number(1), number(2)) if many else submit(b'one')
+    with suppress(EOFError):  # the connection is closed
+        await esme.ask(one)
+    monkeypatch.setattr(decider, '_route', table.decide)
+    assert (await (await bind(product)).ask(one)).command_status == 0
+    await smsc.submitted(2 if many else 1)
+
+
 # Daily limits
 
 
@@ -168,6 +218,30 @@ async def test_a_restart_counts_today_again(running, bind):
     days = product.node.core.policy.memory.days
     await until(lambda: [len(counts) for _, counts in days] == [1])  # it is counted behind the traffic
     assert (await esme.ask(submit(b'two'))).command_status == S.ESME_RSUBMITFAIL
+
+
+@pytest.mark.parametrize('stopped', ['dropped by the policy', 'dropped by a route', 'judged as one'])
+async def test_what_was_stopped_does_not_count_after_a_restart_either(running, bind, stopped):
+    rules = [{'name': 'casino', 'text': ['casino'], 'action': 'drop'}]
+    routes = [{'name': 'none', 'when': {'text': '~(?i)casino'}, 'drop': True}, {'name': 'all', 'failover': ['mts']}]
+    product, smsc, esme = await running(
+        {'daily_limit': {'messages': 1}, 'duplicates': {'within_s': 600}},
+        fraud={} if 'route' in stopped else {'rules': rules},
+        routes=routes if 'route' in stopped else routes[1:],
+    )
+    if 'one' in stopped:
+        await esme.submit_all(parts_of(b'cas', b'ino'))
+        await esme.receipts(2)
+    else:
+        assert len(set(await esme.submit_all([submit(b'casino'), submit(b'casino')]))) == 2
+        await esme.receipts(2)
+    await product.stop()
+    await product.start()
+    days = product.node.core.policy.memory.days
+    await until(lambda: product.node.recalling._task.done())
+    assert [len(counts) for _, counts in days] == [0]
+    await (await bind(product)).submit(b'hello')
+    await smsc.submitted(1)
 
 
 # Parts judged as one

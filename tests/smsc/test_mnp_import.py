@@ -321,3 +321,30 @@ async def test_an_import_stands_in_the_audit(product, tmp_path):
     (entry,) = await read_audit(found.arguments, 10, 'mnp')
     assert entry.what == 'mnp import base.csv'
     assert entry.details.startswith('1 numbers from ')
+
+
+# Octets that are no text
+
+
+def test_one_bad_octet_is_one_bad_line_and_not_other_letters_in_all_others(desk):
+    file = desk.file('79160000001;МТС\n'.encode() + b'79160000002;Bee\xffline\n' + '79160000003;МТС\n'.encode())
+    assert f'{file}:2: is not UTF-8, as other lines of the file are' in desk.fail('import', file)
+    assert '2 numbers' in desk.run('import', file, '--skip-bad')
+    assert desk.found(79160000001, 79160000002, 79160000003) == ['мтс', '', 'мтс']
+
+
+def test_what_was_utf8_stays_utf8_to_the_end_of_a_long_file(tmp_path):
+    path = tmp_path / 'base.csv'
+    plain = b''.join(b'%d;mTS\n' % number for number in range(79160000000, 79160000000 + portings.PIECE_OCTETS // 10))
+    strays = b'79170000000;\xcc\xd2\xd1\n' * 3  # CP1251, more of them than the other lines of their piece
+    path.write_bytes('79150000000;МТС\n'.encode() + plain + strays + '79180000000;МТС\n'.encode())
+    file = PortingFile(path, reading_for('', 0, skip_bad=True))
+    operators = {operator for piece in file.pieces() for operator in piece.operators}
+    assert (operators, file.bad) == ({'mTS', 'МТС'}, 3)
+
+
+def test_a_file_in_cp1251_that_begins_in_ascii_is_read_so(tmp_path):
+    path = tmp_path / 'base.csv'
+    path.write_bytes(b'79150000000;mTS\n' * portings.PIECE_OCTETS + '79160000000;Билайн\n'.encode('cp1251'))
+    file = PortingFile(path, reading_for('', 0))
+    assert {operator for piece in file.pieces() for operator in piece.operators} == {'mTS', 'Билайн'}

@@ -339,3 +339,21 @@ async def test_a_plan_in_use_is_swapped_by_a_request_and_kept_where_the_new_one_
     with pytest.raises(ControlError, match='not changed'):
         await handle({})
     assert find(79161234567).operator == 'mts'
+
+
+@pytest.mark.parametrize('begin', ['', 'first,last,country,operator,region,zone\n'])
+def test_one_bad_octet_is_one_bad_line_and_not_other_letters_in_all_others(operator, begin):
+    """Also where nothing before that line tells in what encoding the file is."""
+    if begin:
+        rows = ['79160000000,79160000009,RU,b\xffd,,', '79160000010,79160000019,RU,mts,Татарстан,']
+        rows += ['79160000020,79160000029,RU,mts,Чувашия,']
+        begin = begin.replace('first,last', 'from,to')
+        octets = begin.encode() + b'\n'.join(row.encode('latin-1') if '\xff' in row else row.encode() for row in rows)
+        line, number, region = 2, 79160000025, 'Чувашия'
+    else:
+        octets = DEF.encode().replace('Т2'.encode(), b'\xd2\x32')
+        line, number, region = 2, 79240005555, 'Республика Саха /Якутия/'
+    file = operator.file(octets)
+    assert f'{file}:{line}: is not UTF-8, as other lines of the file are' in operator.plan('import', file, status=1)
+    operator.plan('import', file, '--skip-bad')
+    assert operator.find(number).region == region

@@ -262,7 +262,7 @@ async def test_what_no_credit_pays_for_is_refused_with_its_repetitions_and_count
     esme = esmes['bank']
     parts = in_parts() if cut else [submit(GOOD)]
     product.node.core.store.credit.note([('bank', 100 * PRICE)])  # as if another node had spent it since
-    answers = await esme.ask_all([*parts, *parts])
+    answers = await esme.ask_all(parts[:1] * 2)
     assert {found.command_status for found in answers} == {S.ESME_RTHROTTLED}
     assert (await product.ledger()).accepted == 0
     await in_store(product, change_balance, 'bank', 10 * PRICE, 'test', '')
@@ -283,6 +283,18 @@ async def test_parts_that_end_for_what_they_say_together_count_for_no_limit(runn
     await smsc.submitted(2)
     assert await answer(esme, b'one more') == S.ESME_RSUBMITFAIL
     await product.settle(REJECTED=2)
+
+
+async def test_a_message_in_parts_that_comes_again_under_its_reference_counts_again(running):
+    product, smsc, esmes = await running({'bank': {'daily_limit': {'messages': 2}, 'stop_lists': ['bad']}})
+    esme = esmes['bank']
+    parts = in_parts()
+    await esme.submit_all(parts)
+    await esme.submit(GOOD, destination_addr=b'79160000001')
+    await esme.submit_all(parts)
+    assert {found.command_status for found in await esme.ask_all(parts)} == {S.ESME_RSUBMITFAIL}
+    assert (await product.ledger()).accepted == 5
+    await smsc.submitted(5)
 
 
 # Repetitions

@@ -1,6 +1,7 @@
 """Files of numbers, as people have them."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
@@ -107,3 +108,36 @@ def test_a_broken_archive_is_an_error(file_of, content):
 def test_binary_rubbish_is_an_error(file_of):
     with pytest.raises(NumbersFileError):
         entries(file_of(bytes(range(256)) * 1000))
+
+
+def test_a_quote_without_its_end_swallows_no_line_behind_it(file_of):
+    content = 'number;note\n79161234567;"x\n79161234568;y\n79161234569;"z"\n'
+    with pytest.raises(NumbersFileError, match=r'numbers.csv:2: .* has a quote out of place'):
+        entries(file_of(content))
+    file = file_of(content, skip_bad=True)
+    assert entries(file) == [(False, NUMBER + 1), (False, NUMBER + 2)]
+    assert [line for line, _ in file.bad] == [2]
+
+
+@pytest.mark.parametrize('content', [b'', b'\n\n', b'number;note\n', gzip.compress(b''), b'abc\n'])
+def test_a_file_without_a_number_is_an_error(file_of, content):
+    with pytest.raises(NumbersFileError, match='holds no number'):
+        entries(file_of(content, skip_bad=True))
+
+
+@pytest.mark.parametrize('begin', [b'', b'number\n79161234567\n'])
+def test_a_line_without_end_is_not_read_whole(file_of, begin):
+    file = file_of(gzip.compress(begin + b'7' * 10_000_000, 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NumbersFileError, match=rf'numbers.csv:{begin.count(10) + 1}: is longer than'):
+            entries(file)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_entries_with_a_day_of_their_own_are_counted(file_of):
+    file = file_of('number;since;until;note\n79161234567;2027-01-15;2027-02-15;x\n7900*;2027-01-15;;\n')
+    assert len(entries(file)) == 2
+    assert file.with_end == 1

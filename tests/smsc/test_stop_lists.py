@@ -1,13 +1,17 @@
 """Stop-lists and senders in the whole product: what they refuse, and how lists change while it runs."""
 
+import asyncio
 import gzip
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 
 from pdu.status import CommandStatus
+from smsc.cli import main
 from smsc.clock import wall_ms
 from smsc.control import ask
+from storage import stop_lists as stored
 from storage.stop_lists import Change, put, show, take
 from tests.product.peers import submit
 from tests.product.running import account, everywhere_bound, free_port, run_command, upstream
@@ -194,3 +198,60 @@ async def test_senders_are_checked_and_the_default_one_reaches_the_operator(runn
     assert await status(esme, source_addr_ton=0, source_addr=b'') == 0
     sent = await smsc.submitted(2)
     assert [(pdu.source_addr_ton, pdu.source_addr) for pdu in sent] == [(1, b'74950000000'), (5, b'MyBank')]
+
+
+async def test_a_file_that_was_cut_short_does_not_empty_a_list(running, changing, tmp_path):
+    product, _, esme = await running()
+
+    async def command(*words):
+        arguments = ['stop-list', *words, '--list', 'global', '-c', str(product.path)]
+        result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        return result.exit_code, result.output
+
+    await changing(product, put, 'global', [[(False, NUMBER + place) for place in range(5)]], Change('anna', wall_ms()))
+    path = tmp_path / 'numbers.csv'
+    for content, reason in (('', 'holds no number'), (f'{NUMBER}\n{NUMBER + 1}\n', 'give --force')):
+        path.write_text(content)
+        code, out = await command('import', str(path), '--replace')
+        assert (code, reason in out) == (1, True)
+    await look(product)
+    assert [await status(esme, NUMBER + place) for place in range(5)] == [REFUSED] * 5
+    assert (await command('import', str(path), '--replace', '--force'))[0] == 0
+    assert [await status(esme, NUMBER + place) for place in range(5)] == [REFUSED] * 2 + [0] * 3
+
+
+async def test_what_an_export_says_beside_the_numbers_is_not_lost_without_a_word(product, tmp_path):
+    found = await product(start=False, upstreams={'mts': upstream(free_port())})
+
+    async def command(*words):
+        arguments = ['stop-list', *words, '-c', str(found.path)]
+        result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
+        return result.exit_code, result.output
+
+    note = 'asked\nfor "it"'
+    assert (await command('add', str(NUMBER), '--list', 'own', '--days', '30', '--note', note))[0] == 0
+    path = tmp_path / 'own.csv'
+    assert await command('export', '--list', 'own', '--output', str(path)) == (0, '')
+    assert path.read_text().splitlines()[1].endswith(';"asked for ""it"""')
+    code, out = await command('import', str(path), '--list', 'own')
+    assert (code, 'the `until` of 1 entries is not read: they are on the list for good' in out) == (0, True)
+    path.unlink()
+    code, out = await command('export', '--list', 'nosuch', '--output', str(path))
+    assert (code, out, path.exists()) == (1, 'Error: there is no list nosuch; there are: own\n', False)
+
+
+async def test_a_list_that_a_command_is_writing_keeps_no_other_list_from_being_followed(running, changing, monkeypatch):
+    monkeypatch.setattr(stored, 'LOCK_TIMEOUT_MS', 10)
+    product, _, esme = await running(stop_lists={'automatic': {'failures': 1}})
+    keeping = product.node.core.stop_lists
+    keeping._pending = {NUMBER + 1: 'failed'}
+    await changing(product, put, 'global', [[(False, NUMBER)]], Change('anna', wall_ms()))
+    importing = await asyncpg.connect(**product.arguments)
+    async with importing.transaction():
+        await put(importing, 'automatic', [[(False, NUMBER + 2)]], Change('anna', wall_ms()))
+        await look(product)
+        assert [await status(esme, NUMBER + place) for place in range(2)] == [REFUSED, 0]
+    await importing.close()
+    await look(product)
+    assert [await status(esme, NUMBER + place) for place in range(3)] == [REFUSED] * 3
+    assert product.node.core.store.health.failures == 0

@@ -85,7 +85,7 @@ async def test_a_store_that_hangs_is_told_in_time(connection, health, sql):
     'error',
     [asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError],
 )
-async def test_what_lost_against_another_transaction_is_run_again(connection, error):
+async def test_what_lost_against_another_transaction_is_run_again_and_the_store_is_not_away(connection, health, error):
     tries = []
 
     async def operation(postgres, doubtful):
@@ -96,6 +96,17 @@ async def test_what_lost_against_another_transaction_is_run_again(connection, er
 
     assert await connection.run(operation) == 7
     assert tries == [False, True]
+    assert (health.failures, health.available) == (0, True)
+
+
+async def test_what_loses_until_its_time_is_up_is_told_and_the_store_is_not_away(connection, health):
+    async def operation(postgres, doubtful):
+        await postgres.execute("do $$ begin raise exception using errcode = '40P01'; end $$")
+
+    with pytest.raises(StoreUnavailable, match='DeadlockDetectedError'):
+        await connection.run(operation, give_up_s=0.02)
+    assert health.available
+    assert await connection.run(select_one) == 1
 
 
 async def test_health_returns_with_the_first_operation_that_goes_through(connection, health):

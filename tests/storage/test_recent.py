@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.ids import accepted_at_ms, first_id
-from domain.message import Message, Notice
+from domain.message import Asked, Message, Notice
 from pdu.codec import encode
 from pdu.pdus import SubmitSm
 from pdu.receipt_text import MessageState
@@ -134,6 +134,51 @@ async def test_what_was_refused_as_its_commit_was_in_doubt_may_come_again(store)
     counts, read = await days(store)
     assert read == 0
     assert counts.peek(again(refused)) is None
+
+
+@pytest.mark.parametrize('recorded', [False, True])
+async def test_what_was_stopped_after_it_was_accepted_counts_no_more(store, recorded):
+    """Also where the node ended before it had recorded that."""
+    stopped, no_route = submitted(b'1'), submitted(b'2')
+    stopped.upstream, stopped.route = '', 'policy'
+    no_route.upstream = ''
+    await store.accept([stopped, no_route])
+    status = int(CommandStatus.ESME_RSUBMITFAIL)
+    ends = [Outcome(no_route, MessageState.UNDELIVERABLE, status, Notice.NONE, NOW_MS)]
+    if recorded:
+        ends.append(Outcome(stopped, MessageState.REJECTED, status, Notice.ASKED, NOW_MS))
+    await store.finish(ends)
+    step, _ = await duplicates(store)
+    assert step.judge(again(stopped)) is None
+    assert step.judge(again(no_route)) is not None
+    counts, _ = await days(store)
+    assert counts.tell(again(stopped)) == 'got today (UTC): 1 of 2 from this account'
+
+
+async def test_what_an_operator_refused_counts(store):
+    refused = submitted()
+    await store.accept([refused])
+    await store.finish([Outcome(refused, MessageState.REJECTED, 0x45, Notice.NONE, NOW_MS)])
+    step, _ = await days(store)
+    assert step.tell(again(refused)) == 'got today (UTC): 1 of 2 from this account'
+
+
+async def test_a_part_that_is_held_counts_when_it_is_judged(store):
+    part = submitted(concatenated([b'a', b'b'], 7)[0], esm_class=0x40)
+    part.upstream = ''
+    await store.accept([part])
+    step, _ = await duplicates(store)
+    assert step.judge(again(part)) is not None
+    counts, _ = await days(store)
+    assert counts.tell(again(part)) == 'got today (UTC): 0 of 2 from this account'
+
+
+async def test_the_sender_asked_for_is_read_back(store):
+    message = submitted()
+    message.asked = Asked(0, 0, b'', 1, 1, b'%d' % NUMBER)
+    await store.accept([message, submitted(b'2')])
+    read = [one async for page in store.recent.pages(['shop'], 0, LAST_ID, 100) for one in page]
+    assert [one.asked_source_addr for one in read] == ['', None]
 
 
 async def test_today_is_counted_again(store):

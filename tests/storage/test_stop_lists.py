@@ -6,9 +6,10 @@ from functools import partial
 import asyncpg
 import pytest
 
+from domain.errors import StoreUnavailable
 from storage import stop_lists
 from storage.audit import read_audit
-from storage.stop_lists import DAY_MS, Change, put, put_by_hand, show, take, take_by_hand
+from storage.stop_lists import DAY_MS, Change, StopListError, put, put_by_hand, show, take, take_by_hand
 from tests.domain.messages import NOW_MS
 
 A, B, C = (False, 79160000001), (False, 79160000002), (False, 79160000003)
@@ -183,3 +184,36 @@ async def test_a_broken_connection_loses_no_change(frail_store, proxy, sql):
     proxy.cut()
     await put(sql, 'global', [[C]], CHANGE)
     assert await follower.look() == {'global': {A, C}, 'automatic': {B}}
+
+
+async def test_a_list_is_not_replaced_by_less_than_half_of_it_unless_that_is_meant(store, sql):
+    whole = [A, B, C, PREFIX, (True, 7901)]
+    await put(sql, 'global', [whole], CHANGE)
+    for few in ([A, B, B, A], []):
+        with pytest.raises(StopListError, match=r'global has 5 entries, and would have [02]: .* --force'):
+            await put_by_hand(sql, 'global', [few], CHANGE, replace=True)
+    assert await on_list(sql) == [A, B, C, *sorted(whole[3:])]
+    assert await put_by_hand(sql, 'global', [whole[:3]], CHANGE, replace=True) == (0, 2)
+    assert await put_by_hand(sql, 'global', [[A]], CHANGE, replace=True, force=True) == (0, 2)
+    assert await on_list(sql) == [A]
+
+
+async def test_a_list_that_is_not_there_is_not_exported(store, sql):
+    await put(sql, 'global', [[A]], CHANGE)
+    with pytest.raises(StopListError, match='there is no list glabal; there are: global'):
+        await on_list(sql, 'glabal')
+
+
+async def test_a_server_does_not_wait_for_a_list_that_a_command_writes(store, sql, other, monkeypatch):
+    monkeypatch.setattr(stop_lists, 'LOCK_TIMEOUT_MS', 10)
+    await put(sql, 'global', [[A]], Change('smsc', NOW_MS, 'failed', NOW_MS + 1_000))
+    async with other.transaction():
+        await put(other, 'global', [[B]], CHANGE)
+        with pytest.raises(StoreUnavailable, match='a command is writing'):
+            await store.stop_lists.put('global', [C[1]], CHANGE)
+        with pytest.raises(StoreUnavailable, match='a command is writing'):
+            await store.stop_lists.expire(NOW_MS + 2_000)
+    assert (store.health.available, store.health.failures) == (True, 0)
+    assert await store.stop_lists.put('global', [C[1]], CHANGE) == 1
+    assert await store.stop_lists.expire(NOW_MS + 2_000) == 1
+    assert await on_list(sql) == [B, C]

@@ -83,6 +83,17 @@ async def test_an_esme_that_may_have_one_request_unanswered_is_not_blocked_by_pa
     assert [pdu.short_message for pdu in await first.submitted(9)] == [b'another'] * 9
 
 
+@pytest.mark.wire('G2')
+async def test_a_part_that_is_sent_once_more_goes_where_its_message_went_and_waits_for_no_others(routed):
+    _, first, second, esme = await routed(BY_TEXT, bank={'parts_wait_s': LONG_S})
+    parts = parts_of(b'Your code i', b's 1234')
+    await esme.submit_all(parts)
+    await second.submitted(2)
+    await esme.submit_all(parts[:1])
+    assert parts_by_message(await second.submitted(3)) == {7: [1, 2, 1]}
+    assert first.submits == []
+
+
 @pytest.mark.wire('G2', 'G7')
 async def test_the_parts_of_a_message_keep_together_over_a_reload(routed):
     product, first, second, esme = await routed([{'name': 'halves', 'split': {'first': 50, 'second': 50}}])

@@ -49,9 +49,9 @@ def read(tmp_path):
         ),
         ('h, password: old-secret', 'h, password: new-secret', ['upstreams.mts.password: (secret) -> (secret)']),
         ('h, password: old-secret', 'h', ['upstreams.mts.password: (secret) -> none']),
-        ('"8*"', '"9*"', ['routes `second`: changed']),
+        ('"8*"', '"9*"', ['routes `second`.when.destination: 8* -> 9*']),
         ('name: second', 'name: other', ['routes `second`: removed', 'routes `other`: added']),
-        ('name: replies, account: bank', 'name: replies, account: shop', ['mo `replies`: changed']),
+        ('name: replies, account: bank', 'name: replies, account: shop', ['mo `replies`.account: bank -> shop']),
         ('node: 1', 'node: 2', ['node: 1 -> 2 (takes effect at the next start)']),
         (
             'node: 1',
@@ -94,6 +94,73 @@ def test_routes_in_another_order_are_told(read):
     first = next(number for number, line in enumerate(lines) if 'name: first' in line)
     lines[first], lines[first + 1] = lines[first + 1], lines[first]
     assert diff(read(BASE), read(''.join(lines))) == ['routes: order changed']
+    lines[first] = lines[first].replace('failover: [mts]', 'failover: [beeline]')
+    assert diff(read(BASE), read(''.join(lines))) == [
+        'routes `second`.failover: mts -> beeline',
+        'routes: order changed',
+    ]
+
+
+ROUTES = """
+upstreams: {mts: {host: h}, beeline: {host: h}}
+accounts: {bank: {password: b}}
+routes:
+  - name: bank
+    when: {account: bank}
+    routes:
+      - {name: codes, when: {text: code}, split: {mts: 80, beeline: 20}}
+      - {name: rest, failover: [mts], on_failure: {upstreams: [beeline]}}
+  - {name: last, when: {destination: "7*"}, failover: [mts]}
+prices:
+  retail: {currency: RUB, entries: [{country: RU, operator: mts, price: 3.10}, {price: 4}]}
+  cost: {default: 1}
+mnp: {services: [{url: "http://h/?key=secret"}]}
+templates: {sales: {entries: [{template: "Buy %w", category: advertising}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'lines'),
+    [
+        (
+            'mts: 80, beeline: 20',
+            'mts: 60, beeline: 40',
+            ['routes `bank > codes`.split.mts: 80 -> 60', 'routes `bank > codes`.split.beeline: 20 -> 40'],
+        ),
+        (
+            'failover: [mts], on',
+            'priority: 2, cheapest: [mts], on',
+            [
+                'routes `bank > rest`.priority: none -> 2',
+                'routes `bank > rest`.failover: mts -> none',
+                'routes `bank > rest`.cheapest: none -> mts',
+            ],
+        ),
+        (', on_failure: {upstreams: [beeline]}', '', ['routes `bank > rest`.on_failure: upstreams beeline -> none']),
+        (
+            '    when: {account: bank}',
+            '    unless: {account: bank}',
+            [
+                'routes `bank`.when.account: bank -> none',
+                'routes `bank`.unless: none -> account bank',
+            ],
+        ),
+        ('name: rest', 'name: other', ['routes `bank > rest`: removed', 'routes `bank > other`: added']),
+        ('price: 3.10', 'price: 3.20', ['prices.retail.entries `RU mts`.price: 3.1 -> 3.2']),
+        (', {price: 4}', '', ['prices.retail.entries `any`: removed']),
+        ('?key=secret', '?key=other', ['mnp.services `http://h/`: changed']),
+        (
+            'category: advertising',
+            'category: service',
+            [
+                'templates.sales.entries `Buy %w`.category: advertising -> service',
+            ],
+        ),
+    ],
+)
+def test_a_changed_route_or_price_is_told_by_what_of_it_changed(read, old, new, lines):
+    assert ROUTES.count(old) == 1
+    assert diff(read(ROUTES), read(ROUTES.replace(old, new))) == lines
 
 
 def test_no_line_shows_a_secret(read):

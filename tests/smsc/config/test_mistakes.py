@@ -205,18 +205,6 @@ ROUTES = [
     ),
     ('- {name: x, when: {text: "~a(?=b)"}, failover: [mts]}', 'is no regular expression: invalid perl operator: (?='),
     (
-        '- {name: x, failover: [mts]}\n- {name: y, failover: [beeline]}',
-        'smsc.yaml:5: routes[1]: can never match: route `x` before it takes everything; put it before that one',
-    ),
-    (
-        '- {name: x, when: {destination: "*"}, reject: 11}\n- {name: y, failover: [beeline]}',
-        'smsc.yaml:5: routes[1]: can never match: route `x` before it takes everything; ',
-    ),
-    (
-        '- name: x\n  routes:\n    - {name: y, failover: [mts]}\n    - {name: z, failover: [mts]}',
-        'smsc.yaml:7: routes[0].routes[1]: can never match: route `y` before it takes everything; ',
-    ),
-    (
         '- name: x\n  routes:\n    - name: y\n      routes:\n        - name: z\n          failover: [mtc]',
         'smsc.yaml:9: routes[0].routes[0].routes[0].failover: there is no upstream mtc; ',
     ),
@@ -228,7 +216,7 @@ MO = [
     ('- {name: x, account: bank, when: {upstream: mtc}}', 'mo[0].when.upstream: there is no upstream mtc; name one of'),
     ('- {name: x, account: bank, when: {account: shop}}', 'mo[0].when.account: is a condition of `routes` only; '),
     ('- {name: x, account: bank, when: {destination: "+7*"}}', 'mo[0].when.destination: `+7*` never matches; '),
-    ('- {name: x, account: bank}\n- {name: y, account: bank}', 'smsc.yaml:5: mo[1]: can never match: route `x` before'),
+    ('- {name: x, account: bank}\n- {name: x, account: bank}', 'smsc.yaml:5: mo[1]: route `x` has the name of the one'),
     ('- {name: x, account: bank, failover: [mts]}', 'mo[0].failover: unknown key; known here: account, name, unless, when'),
 ]
 
@@ -320,11 +308,11 @@ routes:
     ]
 
 
-def test_routes_behind_one_that_takes_everything_are_found_across_files(tmp_path):
+def test_routes_of_one_name_are_found_across_files(tmp_path):
     text = f'{UPSTREAMS}include: [more.yaml]\nroutes: [{{name: x, failover: [mts]}}]'
-    found = mistakes(tmp_path, text, more='routes:\n  - {name: y, failover: [mts]}')
+    found = mistakes(tmp_path, text, more='routes:\n  - {name: x, failover: [mts]}')
     assert found == [
-        'more.yaml:2: routes[1]: can never match: route `x` before it takes everything; put it before that one'
+        'more.yaml:2: routes[1]: route `x` has the name of the one in smsc.yaml:3; give it a name of its own'
     ]
 
 

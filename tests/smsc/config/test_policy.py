@@ -75,9 +75,37 @@ def test_a_mistake_says_where_it_is(load, text, expected):
         ),
         ('policy: [senders]\naccounts: {bank: {password: a, stop_lists: [A]}}', ['accounts.bank.stop_lists: has no ']),
         ('accounts: {bank: {password: a, senders: [A], stop_lists: [A]}}', []),
+        (
+            'policy: [daily_limits, templates]\ntemplates: {ads: {entries: [{template: Sale, category: advertising}]}}\n'
+            'accounts: {bank: {password: a, daily_limit: {messages: 1, categories: [advertising]}}}',
+            ['accounts.bank.daily_limit.categories: counts before templates say'],
+        ),
+        (
+            'templates: {ads: {entries: [{template: Sale, category: advertising}]}}\n'
+            'accounts: {bank: {password: a, daily_limit: {messages: 1, categories: [advertising]}}}',
+            [],
+        ),
     ],
 )
-def test_rules_of_steps_that_are_not_taken_are_warned_of(load, text, expected):
+def test_rules_of_steps_that_are_not_taken_or_too_early_are_warned_of(load, text, expected):
     found = [str(warning).partition(': ')[2] for warning in load(text).warnings]
     assert len(found) == len(expected)
     assert all(one.startswith(start) for one, start in zip(found, expected, strict=True)), found
+
+
+COSTLY = r'~(\w+\s?){1,50}\bкод\b'
+
+
+@pytest.mark.parametrize(
+    ('text', 'key'),
+    [
+        (f"fraud: {{rules: [{{name: a, text: [casino, '~код', '{COSTLY}']}}]}}", 'fraud.rules[0].text'),
+        (
+            f"upstreams: {{mts: {{host: a}}}}\nroutes: [{{name: a, when: {{text: '{COSTLY}'}}, failover: [mts]}}]",
+            'routes[0].when.text',
+        ),
+    ],
+)
+def test_an_expression_that_takes_long_is_warned_of(load, text, key):
+    (warning,) = [str(one) for one in load(text).warnings]
+    assert f'{key}: `{COSTLY}` takes long to search' in warning

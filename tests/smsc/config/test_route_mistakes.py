@@ -90,6 +90,28 @@ def test_a_mistake_in_a_route_names_its_place_and_remedy(checked, text, expected
     assert found.startswith(f'smsc.yaml:4: {expected}')
 
 
+BLOCK = '- name: x\n  routes:\n    - {name: y, when: {account: bank}, failover: [mts]}\n'
+
+
+@pytest.mark.parametrize(
+    ('text', 'place', 'name', 'other'),
+    [
+        ('- {name: x, when: {account: bank}, failover: [mts]}\n- {name: x, failover: [mts]}', '5: routes[1]', 'x', 4),
+        (f'{BLOCK}    - {{name: y, failover: [mts]}}', '7: routes[0].routes[1]', 'x > y', 6),
+        (f'{BLOCK}- {{name: x > y, failover: [mts]}}', '7: routes[1]', 'x > y', 6),
+        (f'{BLOCK}{BLOCK}', '7: routes[1]', 'x', 4),
+    ],
+)
+def test_routes_of_one_name_are_a_mistake_as_messages_remember_their_route_by_it(checked, text, place, name, other):
+    (found,) = checked(text)
+    assert found.startswith(f'smsc.yaml:{place}: route `{name}` has the name of the one in ')
+    assert found.endswith(f'/smsc.yaml:{other}; give it a name of its own')
+
+
+def test_routes_of_one_name_in_different_blocks_are_two(checked):
+    assert checked(f'{BLOCK}- {{name: y, failover: [mts]}}') == []
+
+
 WARNINGS = [
     (
         '- {name: x, when: {destination: "7*"}, failover: [mts]}\n'
@@ -115,8 +137,20 @@ WARNINGS = [
         'smsc.yaml:4: routes[0].when.country: names no country: there is no RUS; write its two letters of ISO 3166',
     ),
     (
-        '- {name: x, when: {destination: "7*"}, failover: [mts]}\n- {name: x, failover: [mts]}',
-        'smsc.yaml:5: routes[1]: route `x` has the name of routes[0]: they are told apart by nothing else; give it a',
+        '- {name: x, failover: [mts]}\n- {name: y, failover: [beeline]}',
+        'smsc.yaml:5: routes[1]: route `y` never matches: route `x` before it takes all that it could; put it before',
+    ),
+    (
+        '- {name: x, when: {destination: "*"}, reject: 11}\n- {name: y, failover: [beeline]}',
+        'smsc.yaml:5: routes[1]: route `y` never matches: route `x` before it takes all that it could',
+    ),
+    (
+        '- name: x\n  routes:\n    - {name: y, failover: [mts]}\n    - {name: z, failover: [mts]}',
+        'smsc.yaml:7: routes[0].routes[1]: route `x > z` never matches: route `x > y` before it takes all that it',
+    ),
+    (
+        '- {name: z, failover: [mts]}\nmo:\n- {name: x, account: bank}\n- {name: y, account: bank}',
+        'smsc.yaml:7: mo[1]: route `y` never matches: route `x` before it takes all that it could',
     ),
     (
         '- {name: z, failover: [mts]}\nmo:\n- {name: x, when: {destination: "7*"}, account: bank}\n'
