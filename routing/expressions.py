@@ -57,7 +57,7 @@ class Expression:
     @property
     def is_costly(self) -> bool:
         """Return whether there are texts that it takes many milliseconds to be searched in."""
-        return (self._marked or self._plain).programsize > MAX_INSTRUCTIONS
+        return bool((self._marked or self._plain).programsize > MAX_INSTRUCTIONS)
 
     def is_in(self, text: str) -> bool:
         """Return whether it is found; half a surrogate pair, which is no text, is compared as a question mark."""

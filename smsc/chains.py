@@ -57,8 +57,11 @@ class Chains:
         before = self.place(chain, now)
         if before is not None and (before.taken or before.upstream == upstream):
             return
+        self._set(chain, Place(upstream, now + KEEP_S, by_probe))
+
+    def _set(self, chain: Chain, place: Place) -> None:
         self._places.pop(chain, None)
-        self._places[chain] = Place(upstream, now + KEEP_S, by_probe)
+        self._places[chain] = place
         if len(self._places) > BOUND:
             self._places.popitem(last=False)
 
@@ -72,8 +75,8 @@ class Chains:
         if place is None or place.upstream != upstream:
             if place is not None and place.taken:
                 return
-            self._places.pop(chain, None)
-            place = self._places[chain] = Place(upstream, now + KEEP_S)
+            place = Place(upstream, now + KEEP_S)
+            self._set(chain, place)
         place.taken.add(part.sequence)
         if len(place.taken) >= part.total:
             del self._places[chain]

@@ -93,7 +93,7 @@ class NextRoutes:
         message: Message,
         state: int,
         error: int,
-        source: object = None,
+        source: Any = None,
         parked: tuple[str, str] | None = None,
     ) -> bool:
         """Take an outcome that the upstream `failed` reports; False when the message ends with it, the caller sees to.
@@ -111,6 +111,9 @@ class NextRoutes:
         name = '' if state == MessageState.DELIVERED else self._next(message, failed, state, error)
         if not name:
             return False
+        if source is not None and not (message.upstream_message_id or message.segment_stored):
+            self._core.refuse_sources([source])  # it was sent once more, and is unanswered: the next time, it is known
+            return True
         self.stage.items.append(Failed(message, name, failed, message.next_upstream, source, parked))
         self.stage.kick()
         return True

@@ -59,6 +59,15 @@ def is_rewritten(text: str, entry: Entry) -> bool:
     return digits.removeprefix(WORLD_PREFIX) != str(entry[1])
 
 
+def for_import(text: str, normaliser: Normaliser) -> str:
+    """Return the digits of an entry, with `+` where `parse_entry` would make other ones of them."""
+    try:
+        entry = parse_entry(text, normaliser)
+    except ValueError:
+        return f'+{text}'
+    return f'+{text}' if is_rewritten(text, entry) else text
+
+
 class NumbersFile:
     """One file, read page by page; `read` counts its entries, `bad` has (line, what is wrong) of its first mistakes.
 

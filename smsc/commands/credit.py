@@ -61,6 +61,10 @@ def credit(path: Path, account: str | None, change: tuple[str, ...], note: str, 
     try:
         if account is not None and change:
             _change(configuration, account, change, note[:MAX_NOTE], force)
+            if account in configuration.accounts and configuration.accounts[account].credit == 'none':
+                click.echo(
+                    f'account {account} pays for nothing yet: add `credit: prepaid` and `prices` to it', err=True
+                )
         accounts = run_work(ask_store(configuration, lambda arguments: _read(configuration, arguments, account)))
     except CreditError as error:
         raise click.ClickException(str(error)) from error

@@ -17,7 +17,7 @@ from smsc.commands.running import ask_store, config_option, load_leniently, run_
 from smsc.config.policy_checks import is_list_name
 from smsc.config.schema import Configuration
 from smsc.control import ask
-from smsc.stop_list_file import Entry, NumbersFile, NumbersFileError
+from smsc.stop_list_file import Entry, NumbersFile, NumbersFileError, for_import
 from storage import stop_lists as stored
 from storage.connection import Connection
 
@@ -181,6 +181,8 @@ def lists(path: Path) -> None:
 @click.option('--output', type=click.File('w', encoding='utf-8', lazy=True), default='-', help='Default stdout.')
 def export(path: Path, name: str, output: Any) -> None:
     """Write a list as CSV. Of that, `import` reads the numbers; their days and notes are for people."""
+    configuration = load_leniently(path)
+    normaliser = normaliser_for(configuration)
 
     async def write(connection: Connection) -> None:
         heading = 'number;since;until;note\n'
@@ -190,10 +192,11 @@ def export(path: Path, name: str, output: Any) -> None:
             for prefix, number, since_ms, until_ms, note in page:
                 until = _moment(until_ms) if until_ms else ''
                 quoted = '"' + ' '.join(note.split()).replace('"', '""') + '"' if note else ''
-                _write(output, f'{stored.shown(prefix, number)};{_moment(since_ms)};{until};{quoted}\n')
+                entry = for_import(stored.shown(prefix, number), normaliser)
+                _write(output, f'{entry};{_moment(since_ms)};{until};{quoted}\n')
         _write(output, heading)  # of a list with nothing on it
 
-    _in_store(load_leniently(path), write)
+    _in_store(configuration, write)
 
 
 def _write(output: Any, text: str) -> None:

@@ -1,6 +1,7 @@
 """What a configuration must also be: names that exist, no contradictions; and what of it has no effect yet."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import argon2
 import msgspec
@@ -50,6 +51,7 @@ class Checker:
     def check(self, thorough: bool = False) -> None:
         """Find every contradiction and every key that has no effect yet; `thorough`: what never matches, too."""
         configuration = self.configuration
+        self._check_store()
         self._check_smpp()
         self._check_prices()
         self._check_content()
@@ -75,6 +77,20 @@ class Checker:
         self._find_later('', configuration)
 
     # Parts
+
+    def _check_store(self) -> None:
+        """A DSN is a URL with a port that is one; asyncpg would say so with a piece of the password in it."""
+        dsn = self.configuration.store.postgres
+        if dsn is None:
+            return
+        try:
+            parts = urlsplit(dsn)
+            known = parts.scheme in ('postgres', 'postgresql') and (parts.port is None or parts.port > 0)
+        except ValueError:
+            known = False
+        if not known:
+            remedy = 'write postgresql://user:password@host:port/database, with %2F for a / in the password'
+            self.note('store.postgres', 'is no DSN', remedy)
 
     def _check_smpp(self) -> None:
         if not _is_plain(self.configuration.smpp.system_id):

@@ -67,7 +67,7 @@ def content_warnings(configuration: Configuration) -> Iterator[Mistake]:
         yield from costly(f'fraud.rules[{number}].text', rule.text or ())
 
 
-def costly(key: str, patterns: OneOrMore) -> Iterator[Mistake]:
+def costly(key: str, patterns: OneOrMore | tuple[()]) -> Iterator[Mistake]:
     """Yield expressions that a long text keeps busy for longer than other messages should wait."""
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         if pattern.startswith('~') and _is_costly(pattern[1:]):

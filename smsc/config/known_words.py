@@ -115,7 +115,7 @@ def _unknown_operators(configuration: Configuration, prices: list[PriceWords]) -
             yield one.warned(f'no number is known to be of operator {one.operator:.80}', remedy)
 
 
-def _imported(configuration: Configuration) -> set[str] | None:
+def _imported(configuration: Configuration) -> frozenset[str] | None:
     """Return the operators of plan, base and names for them; None where neither was imported, or can be read."""
     base = MnpBase(folder_of(configuration.data), configuration.mnp.operators)
     try:

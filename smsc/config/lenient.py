@@ -14,7 +14,7 @@ import yaml
 from smsc.config.document import Place, Reader
 
 _TOP_KEY = re.compile(r'^(?=([A-Za-z_]\w*)[ \t]*:(?:\s|$))', re.MULTILINE)
-_START = yaml.Mark('', 0, 0, 0, None, None)
+_START = yaml.Mark('', 0, 0, 0, '', 0)
 
 
 class LenientReader(Reader):

@@ -53,8 +53,6 @@ def warnings_of(configuration: Configuration) -> Iterator[Mistake]:
     if exempt and configuration.templates and early:
         message = 'is asked before templates say what category a message is of'
         yield 'stop_lists.exempt_categories', message, 'put templates before stop_lists in `policy`'
-
-
     yield from _uncategorised_limits(configuration)
 
 

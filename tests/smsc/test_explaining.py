@@ -440,7 +440,7 @@ async def test_an_mo_message_is_explained_as_its_routes_decide(running):
     assert '+ mo Russia upstream mts is mts, country RU is RU' in lines
     assert lines[-1] == '= goes to account bank'
     data = product.node.core.configuration.data
-    question = {'upstream': 'tele2', 'destination': '4400', 'now_ms': 0, 'source_addr': '79160000005', 'text': 'Stop it'}
+    question = {'upstream': 'tele2', 'destination': '4400', 'now_ms': 0, 'source_addr': '7916', 'text': 'Stop it'}
     assert (await ask(data, 'route_mo', **question))['outcome'] == 'goes to account shop'
     nobody = await ask(data, 'route_mo', **question | {'text': ''})
     assert nobody['outcome'] == 'refused with ESME_RX_P_APPN: no route under `mo` matches'

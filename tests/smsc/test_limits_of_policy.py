@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from domain.ids import first_id
 from routing.facts import Facts, Place
 from smsc.config.policy_schema import DailyLimitConfig, DuplicatesConfig, SubscriberLimitConfig
@@ -98,3 +100,12 @@ def test_a_reload_remembers_what_was_sent():
     assert (verdict.action, verdict.status) == ('refuse', RSUBMITFAIL)
     duplicate_steps(memory, configured(bank=AccountConfig()))
     assert dict(memory.duplicates) == {}
+
+
+def test_what_was_sent_is_forgotten_where_the_policy_names_duplicates_no_more():
+    """Nobody would hear of what is not accepted after all."""
+    memory = PolicyMemory()
+    configuration = Configuration(accounts={'shop': AccountConfig(duplicates=DuplicatesConfig())})
+    assert set(duplicate_steps(memory, configuration)) == {'shop'}
+    assert duplicate_steps(memory, msgspec.structs.replace(configuration, policy=('senders',))) == {}
+    assert list(memory.duplicates) == []

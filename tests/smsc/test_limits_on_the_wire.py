@@ -9,7 +9,8 @@ from pdu.receipt_text import MessageState
 from pdu.segments import concatenated, parse_udh
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, make
-from tests.product.peers import multi, number, submit
+from tests.product import peers
+from tests.product.peers import multi, submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until
 
@@ -165,7 +166,7 @@ async def test_what_met_a_fault_of_ours_is_no_duplicate_when_it_comes_again(runn
         return table.decide(facts)
 
     monkeypatch.setattr(decider, '_route', fails)
-    one = multi(number(1), number(2)) if many else submit(b'one')
+    one = multi(peers.number(1), peers.number(2)) if many else submit(b'one')
     with suppress(EOFError):  # the connection is closed
         await esme.ask(one)
     monkeypatch.setattr(decider, '_route', table.decide)
@@ -238,7 +239,7 @@ async def test_what_was_stopped_does_not_count_after_a_restart_either(running, b
     await product.stop()
     await product.start()
     days = product.node.core.policy.memory.days
-    await until(lambda: product.node.recalling._task.done())
+    await until(product.node.recalling._task.done)
     assert [len(counts) for _, counts in days] == [0]
     await (await bind(product)).submit(b'hello')
     await smsc.submitted(1)

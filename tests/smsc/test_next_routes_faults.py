@@ -106,7 +106,7 @@ async def test_a_link_lost_before_does_not_end_it_with_what_the_first_took(two, 
 
 
 @pytest.mark.wire('G4')
-@pytest.mark.parametrize('answer', ['taken', THROTTLED, int(CommandStatus.ESME_RSYSERR), REFUSED, 'link lost'])
+@pytest.mark.parametrize('answer', ['taken', THROTTLED, int(CommandStatus.ESME_RSYSERR), 'link lost'])
 async def test_a_late_delivrd_keeps_the_segments_back_that_the_next_one_has_not_got(two, bind, answer):
     found, mts, tele2 = await two(mts={'long_messages': 'payload'}, tele2={'window': 1})
     esme = await bind(found)
@@ -271,6 +271,27 @@ async def test_a_next_upstream_that_is_switched_off_is_passed_over(two, bind, st
 
 
 # The same outcome, known twice
+
+
+@pytest.mark.wire('G4', 'F8')
+async def test_a_failure_of_what_was_sent_once_more_and_is_unanswered_holds_no_other_message(two, bind):
+    found, mts, tele2 = await two(mts={'response_timeout_s': 0.2})
+    esme = await bind(found)
+    mts.script = lambda pdu: None if pdu.short_message == b'code' else mts.next_id()
+    message_id = await esme.submit(b'code')
+    first = (await mts.submitted(2))[0]
+    mts.respond(mts.receiving[0], first, mts.next_id())
+    await until(lambda: found.node.core.upstreams['mts'].unknown.late)
+    assert await mts.deliver_receipt(mts.given[0], 'UNDELIV') == CommandStatus.ESME_RX_T_APPN
+    await esme.submit(b'another code')
+    await until(lambda: len(mts.given) == 2)
+    await fail(mts)
+    assert [pdu.short_message for pdu in await tele2.submitted(1)] == [b'another code']
+    mts.script = lambda pdu: mts.next_id()
+    await until(lambda: len(mts.given) == 3)
+    await until(lambda: found.node.core.live[int(message_id)].segment_stored)
+    assert await mts.deliver_receipt(mts.given[0], 'UNDELIV') == 0
+    assert [pdu.short_message for pdu in await tele2.submitted(2)] == [b'another code', b'code']
 
 
 @pytest.mark.wire('G4')

@@ -259,7 +259,7 @@ def test_a_broken_table_of_names_is_a_mistake_of_the_configuration(operator, key
     if table is not None:
         operator.file(table, 'names.csv')
     operator.configure(**{key: 'names.csv'})
-    output = operator.plan('list', status=1)
+    output = operator.plan('remove', 'ru', status=1)
     assert f'smsc.yaml:4: numbers.{key}' in output or f'numbers.{key}' in output
     assert said in output
 
@@ -276,6 +276,13 @@ def test_show_tells_the_place_and_the_ranges_it_came_from(operator):
     assert 'ru-9xx: 79160000000 to 79169999999' in output
     assert 'world: 79000000000 to 79999999999: country RU' in output
     operator.plan('show', '7916', status=2)
+
+
+def test_a_number_in_national_form_is_looked_up_as_messages_to_it_are(operator):
+    operator.configure(country_code='7', national_prefix='8', national_lengths=[10])
+    output = operator.plan('show', '89161234567')
+    assert '1 rewritten from national form: 89161234567 is 79161234567' in output
+    assert '79161234567: country RU' in output
 
 
 def test_list_and_remove_name_the_sources(operator):

@@ -319,11 +319,11 @@ async def test_many_alike_are_cancelled_in_pages_and_others_have_their_turn_betw
     queued = core.amendments._queued
     cancel_page = queued.cancel
 
-    async def note(page):
+    async def note(page, held):
         done.append((page[0].message.account, len(page)))
         if len(done) == 1:
             await until(lambda: core.shelf._jobs)
-        return await cancel_page(page)
+        return await cancel_page(page, held)
 
     monkeypatch.setattr(queued, 'cancel', note)
     asking = asyncio.create_task(esme.ask(pdus.CancelSm(source_addr=b'MyBank', destination_addr=b'79161234567')))

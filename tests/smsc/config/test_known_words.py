@@ -5,6 +5,9 @@ import pytest
 from routing.facts import Place
 from routing.plan import range_of
 from smsc.config import load
+from smsc.mnp import folder_of
+from smsc.mnp.importing import import_base
+from smsc.mnp.portings import PortingFile, reading_for
 from smsc.plan.sources import Source, keep_sources
 
 BASE = """accounts: {bank: {password: a, category: codes}}
@@ -61,7 +64,7 @@ def test_a_category_or_country_that_nothing_knows_is_warned_of(warned, text, sai
 def test_a_country_that_is_none_in_a_file_of_prices_is_named_with_its_line(warned, tmp_path):
     (tmp_path / 'p.csv').write_text('country;price\nRU;1\nUK;2\n', encoding='utf-8')
     (line,) = warned('prices: {p: {file: p.csv}}')
-    assert line.startswith('p.csv:3: prices.p.file: names no country: there is no UK; write two letters')
+    assert line.startswith('p.csv:3: prices.p.file: names no country: there is no UK; write its two letters')
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,14 @@ def test_what_is_known_or_cannot_be_known_is_not_warned_of(warned, text):
 def test_once_there_is_a_plan_an_operator_that_nothing_knows_is_warned_of(plan, warned, text, said):
     (line,) = warned(text)
     assert line.startswith(f'smsc.yaml:{said}')
+
+
+def test_a_base_of_ported_numbers_knows_operators_too(warned, tmp_path):
+    (tmp_path / 'base.csv').write_text('number;operator\n79161234567;mts\n', encoding='utf-8')
+    portings = PortingFile(tmp_path / 'base.csv', reading_for('', 0, is_delta=False, returns=False))
+    import_base(folder_of(tmp_path / 'var'), portings, 'base.csv', 1, lambda share: None)
+    (line,) = warned(route('operator: [mts, mtz]'))
+    assert 'no number is known to be of operator mtz' in line
 
 
 def test_operators_of_the_plan_of_ported_numbers_and_of_prices_and_senders_are_known(plan, warned):

@@ -217,7 +217,10 @@ MO = [
     ('- {name: x, account: bank, when: {account: shop}}', 'mo[0].when.account: is a condition of `routes` only; '),
     ('- {name: x, account: bank, when: {destination: "+7*"}}', 'mo[0].when.destination: `+7*` never matches; '),
     ('- {name: x, account: bank}\n- {name: x, account: bank}', 'smsc.yaml:5: mo[1]: route `x` has the name of the one'),
-    ('- {name: x, account: bank, failover: [mts]}', 'mo[0].failover: unknown key; known here: account, name, unless, when'),
+    (
+        '- {name: x, account: bank, failover: [mts]}',
+        'mo[0].failover: unknown key; known here: account, name, unless, when',
+    ),
 ]
 
 TABLE = [
@@ -363,3 +366,10 @@ def test_a_mistake_in_a_variable_names_its_place_and_remedy(tmp_path, text, expe
     found = mistakes(tmp_path, text)
     assert len(found) == 1
     assert expected in found[0]
+
+
+@pytest.mark.parametrize('dsn', ['postgresql://us:se/cret@h:5432/db', 'postgresql://us:secret@h:abc/db', 'somewhere'])
+def test_a_dsn_that_is_none_is_told_without_the_password_in_it(tmp_path, dsn):
+    (line,) = mistakes(tmp_path, f'store: {{postgres: "{dsn}"}}')
+    assert line.startswith('smsc.yaml:1: store.postgres: is no DSN; write postgresql://')
+    assert 'cret' not in line.partition('; write')[0]

@@ -76,7 +76,8 @@ def test_a_mistake_says_where_it_is(load, text, expected):
         ('policy: [senders]\naccounts: {bank: {password: a, stop_lists: [A]}}', ['accounts.bank.stop_lists: has no ']),
         ('accounts: {bank: {password: a, senders: [A], stop_lists: [A]}}', []),
         (
-            'policy: [daily_limits, templates]\ntemplates: {ads: {entries: [{template: Sale, category: advertising}]}}\n'
+            'policy: [daily_limits, templates]\n'
+            'templates: {ads: {entries: [{template: Sale, category: advertising}]}}\n'
             'accounts: {bank: {password: a, daily_limit: {messages: 1, categories: [advertising]}}}',
             ['accounts.bank.daily_limit.categories: counts before templates say'],
         ),
