@@ -22,7 +22,7 @@ from storage.stop_lists import Change, put
 from tests.product.running import account, command_json, everywhere_bound, run_command, upstream
 from tests.product.waiting import until
 
-CONFIGURATIONS, MESSAGES, SEED = 30, 12, 20261121
+CONFIGURATIONS, MESSAGES, SEED = 45, 12, 20261121
 OPERATORS = ('mts', 'tele2', 'kcell')
 PLAN = 'prefix,country,operator\n7916,RU,mts\n7903,RU,beeline\n7701,KZ,kcell\n'
 LISTS = {'global': [(False, 79160000001), (True, 7999)], 'vip': [(False, 79160000002)]}
