@@ -10,7 +10,7 @@ from pdu.tlvs import Tlvs
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a number belongs: ISO 3166 country (`RU`), operator code (`mts`), region, IANA time zone; '' = not known."""
+    """Where a number belongs: ISO 3166 country (`RU`), operator code (`mts`), region, IANA time zone; '' = unknown."""
 
     country: str = ''
     operator: str = ''
@@ -24,13 +24,13 @@ NOWHERE = Place()
 class Facts(msgspec.Struct, gc=False):
     """One message, for the steps of the policy and the route table; steps may set `category` and `priority`.
 
-    `destination` is E.164 digits where the account's rules make it that, and `number` the same as a number (0 for none).
+    `destination` is E.164 digits where the account's rules make it that, `number` the same as a number (0 for none).
     `now_ms` is Unix milliseconds. `segments` counts the whole of a concatenated message.
 
     For what tells messages apart: `user_data` are the octets as they came (header included, from short_message or
     message_payload), `part` says which part of a message an ESME made this, `message_id` is what the message will be
-    known by once it is accepted, 0 when it will not be (`smsc route`). `new_source_addr` is the sender that a step puts in
-    the place of the one asked for.
+    known by once it is accepted, 0 when it will not be (`smsc route`). `new_source_addr` is the sender that a step
+    puts in the place of the one asked for.
 
     `read_text` decodes the text of `pdu`; without a PDU it is called with nothing.
 
@@ -62,7 +62,12 @@ class Facts(msgspec.Struct, gc=False):
     duplicate_key: int | None = None
     counted: tuple[Any, ...] = ()
     counted_on: int = 0
+    note: str = ''  # what steps found, for the message's record
     only_part: bool = False  # a part that only those steps were asked about that look at each part
+
+    def add_note(self, text: str) -> None:
+        """Add what a step found to the record."""
+        self.note = f'{self.note}; {text}' if self.note else text
 
     def put_in(self, source_addr: str) -> None:
         """Put another sender in the place of the one asked for; its type is the caller's to set."""

@@ -143,6 +143,7 @@ class FraudStep:
         if asked.monitors:
             if asked.counter is not None:
                 asked.counter.count(facts)
+            facts.add_note(f'fraud rule {name} monitored')
             return False
         for earlier in self._rules[: self._rules.index(asked)]:
             if earlier.counter is not None:

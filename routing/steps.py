@@ -1,4 +1,4 @@
-"""Steps of the policy: each looks at a message before its route is decided, and lets it go on or says what becomes of it.
+"""Steps of the policy: each looks at a message before its route is decided, and lets it go on or says what follows.
 
 Each kind is a class of its own, made once per configuration and account; what they share (lists, counters) is given
 to them. The steps of an account run in the order of `policy` in the configuration. No step does I/O.
@@ -15,9 +15,9 @@ class Verdict(msgspec.Struct, frozen=True):
     """What a step does with a message that must not go on.
 
     `refuse` answers the submit with `status`, a command_status (a REJECTD receipt where the message was accepted
-    already); `drop` accepts it and ends it without sending, its receipt says REJECTD; `repeat` is for a duplicate: it is
-    answered with `message_id`, that of the first. `reason` is for logs, records and people: what and why, no text of
-    the message.
+    already); `drop` accepts it and ends it without sending, its receipt says REJECTD; `repeat` is for a duplicate:
+    it is answered with `message_id`, that of the first. `reason` is for logs, records and people: what and why, no
+    text of the message.
     """
 
     status: int

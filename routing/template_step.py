@@ -67,6 +67,7 @@ def _apply(rules: ListRules, position: int, facts: Facts) -> Verdict | None:
     template = rules.templates.templates[position]
     if template.rejects:
         return Verdict(rules.status, f'templates: {_named(rules, position)} rejects')
+    facts.add_note(f'template {template.name or position + 1} of {rules.templates.name}')
     if template.category:
         facts.category = template.category
     if template.priority is not None:

@@ -150,6 +150,7 @@ def make(
         country=facts.place.country,
         operator=facts.operator,
         category=facts.category,
+        decision=facts.note,
     )
     try:
         if not upstreams and decision is not None:
@@ -188,9 +189,10 @@ def _charge(core: 'Core', message: Message, facts: Facts, segments: int, config:
 def _end(message: Message, decision: Any, config: 'AccountConfig') -> None:
     """Deal with a message that goes nowhere: refuse it, or note what it ends with. Raises Refused."""
     if decision.__class__ is Verdict:
-        message.error, message.decision = decision.status, decision.reason
+        message.error = decision.status
+        message.decision = f'{message.decision}; {decision.reason}' if message.decision else decision.reason
     elif decision.drop:
-        message.error = int(CommandStatus.ESME_RSUBMITFAIL)
+        message.error, message.decision = int(CommandStatus.ESME_RSUBMITFAIL), 'its route drops it'
     elif decision.route or config.no_route != 'receipt':
         status = decision.reject if decision.route else status_of(config.no_route)
         raise Refused(status, f'route {decision.route or "none"}')

@@ -189,6 +189,7 @@ class Joining:
         """Put the decision on one part: its way, or with what it ends."""
         charging = self.core.charging
         message.is_held = False
+        message.decision = facts.note
         message.country, message.operator, message.category = facts.place.country, facts.operator, facts.category
         if isinstance(decision, Verdict):
             message.route, message.decision = 'policy', decision.reason

@@ -238,7 +238,7 @@ def check_assembly(assembler: Assembler, pdu: DeliverSm, number: int, now: float
         step = assembler.add(part, message, now, 5)
         for parts in (step.complete, *([each] for each in step.incomplete + step.passed)):
             if parts:
-                assert type(decode(encode(join([each.pdu for each in parts])))) is DeliverSm  # type: ignore[misc]
+                assert type(decode(encode(join([each.pdu for each in parts])))) is DeliverSm
     for step in assembler.expire(now):
         assert step.complete or step.incomplete or step.passed or step.repeated
     assert assembler.octets >= 0

