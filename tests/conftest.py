@@ -6,7 +6,7 @@ errors by setup.cfg. Nothing is left behind: each test has a loop of its own.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -23,10 +23,19 @@ structlog.configure(
     ]
 )
 
+LOGS = structlog.get_config()
+
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Asynchronous tests run on uvloop, as the server does."""
     return {'uvloop': uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def same_logs() -> Iterator[None]:
+    """Has logs set up for the next test as they were: commands that run in the test's own process set them up anew."""
+    yield
+    structlog.configure(**LOGS)
 
 
 @pytest.fixture(autouse=True)

@@ -228,10 +228,11 @@ def test_a_reload_tells_which_rules_and_templates_change(configured):
         'templates: {b: {entries: [{template: x}, {template: z}]}}\n'
     )
     assert diff(before, after) == [
-        'templates.b.entries: changed (1 -> 2)',
+        'templates.b.entries `z`: added',
         'fraud.mode: on -> monitor',
         'fraud.rules `c`: added',
-        'fraud.rules `a`: changed',
+        'fraud.rules `a`.text: none -> y',
+        'fraud.rules `a`.links: as by default -> none',
     ]
 
 
