@@ -52,7 +52,7 @@ async def _create(connection: Connection, table: str, start_ms: int) -> None:
                 f'alter table {table} attach partition {name}'
                 f' for values from ({first_id(start_ms)}) to ({first_id(start_ms + DAY_MS)})'
             )
-    except (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError):
+    except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         pass  # another node was faster
 
 
