@@ -394,6 +394,11 @@ class DiskShelf:
             lane.on_disk = max(1, lane.on_disk)
         if rows:
             lane.cursor = (rows[-1].due_at, rows[-1].seq)
+        again = next((row for row in rows if row.message.id in left), None)
+        if again is not None:  # what left may have been the message, and this be its receipt: look once more
+            lane.cursor = (again.due_at, again.seq - 1)
+            lane.on_disk = max(1, lane.on_disk)
+            self._wanted[outbox] = None
         self._rows_of.update((message.id, outbox) for message in new)
         outbox.add_fetched(lane, new)
 
