@@ -54,6 +54,9 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     destination_addr: bytes
 
 
+LOOK_UP_WINDOW = 1  # in `closes_at`: whether it may be sent is to be looked up when its turn comes
+
+
 class Message(msgspec.Struct, gc=False):
     """One message as memory holds it; the store's row is the truth (architecture.md section 4).
 
@@ -100,6 +103,7 @@ class Message(msgspec.Struct, gc=False):
     cost: int = 0  # the same of the upstream that took it, until then of the one it was decided for
     decision: str = ''  # why it goes where it goes: steps and route, in short
     charge: int = 0  # domain.charges: whether the price was taken from a credit, and when it goes back
+    closes_at: int = 0  # not to be sent from then on, before its sending window opens again; 0 = at any time
 
 
 class Part(msgspec.Struct, gc=False, eq=False):

@@ -45,6 +45,11 @@ class Child:
         """Whether it runs."""
         return self._process.returncode is None
 
+    @property
+    def status(self) -> int | None:
+        """What it ended with; None while it runs."""
+        return self._process.returncode
+
     def tail(self) -> str:
         """The last lines of its log, indented."""
         lines = self.log.read_text(encoding='utf-8', errors='replace').splitlines()[-_TAIL_LINES:]

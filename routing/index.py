@@ -77,6 +77,14 @@ class _Group:
         """What is off has changed."""
         self.lists: dict[str, Lists] = dict.fromkeys(('', *self._by_prefix), ())
 
+    def first(self) -> int:
+        """Return the first rule that is on, -1 without one."""
+        return min((position for position in self._conditions if not self._off[position]), default=-1)
+
+    def takes_all(self, position: int) -> bool:
+        """Return whether a rule of this group has no conditions left."""
+        return self._conditions.get(position) == ()
+
     def by_number(self, number: str) -> list[Candidate]:
         """Return the rules that a number can match, and those that are found by no word."""
         prefix = next(number[:length] for length in self.lengths if number[:length] in self.lists)
@@ -121,7 +129,7 @@ class _Group:
 class Index:
     """All rules of one direction, each a conjunction of conditions."""
 
-    __slots__ = ('_general', '_groups_of', '_off', '_room')
+    __slots__ = ('_general', '_groups_of', '_off', '_only', '_only_of', '_room')
 
     def __init__(self, rules: Sequence[Conditions]) -> None:
         self._off = bytearray(len(rules))
@@ -139,6 +147,7 @@ class Index:
         self._room = _Room()
         self._general = (_Group(general, self._off, self._room),)
         self._groups_of = self._with_general(general, named)
+        self._note_only()
 
     def _with_general(
         self, general: dict[int, Conditions], named: dict[str, dict[int, Conditions]]
@@ -158,12 +167,21 @@ class Index:
         for group in self._groups():
             group.forget()
         self._room.clear()
+        self._note_only()
+
+    def _note_only(self) -> None:
+        """Note for whom there is nothing to find, as the first rule takes every message."""
+        self._only = _only(self._general)
+        self._only_of = {account: _only(groups) for account, groups in self._groups_of.items()}
 
     def find(self, facts: Facts) -> int:
         """Return the position of the first rule that matches, -1 without one.
 
         The text is read only when a rule asks for it whose other conditions hold, and no rule above it matches.
         """
+        only = self._only_of.get(facts.account, self._only)
+        if only >= 0:
+            return only
         best = nothing = len(self._off)
         texts: list[Candidate] = []
         for candidates in self._reached(facts):
@@ -225,6 +243,12 @@ class Index:
                 for word in _first_words(rule, field):
                     positions.update(position for position, _, _ in shelf.get(word, ()))
         return sorted(positions)
+
+
+def _only(groups: tuple[_Group, ...]) -> int:
+    """Return the first rule of these groups if it takes every message, -1 if it does not."""
+    first = min((group.first() for group in groups if group.first() >= 0), default=-1)
+    return first if any(group.takes_all(first) for group in groups) else -1
 
 
 def _position_of(candidate: Candidate) -> int:

@@ -23,6 +23,9 @@ COMMON_DIGITS = 11  # what most numbers have, +7 and +1 among them
 _COMMON_LOW, _COMMON_HIGH = 10 ** (COMMON_DIGITS - 1), 10**COMMON_DIGITS
 _COMMON_BUCKET = 10 ** (COMMON_DIGITS - HEAD_DIGITS)
 _COMMON_SCALE = 10 ** (MAX_DIGITS - COMMON_DIGITS)
+FINE = 100  # into how many parts a head is divided whose numbers have several places: most have one at seven digits
+_COMMON_FINE = _COMMON_BUCKET // FINE
+_FINE_KEYS = BUCKET // FINE
 MAX_DEPTH = 1_000
 _POWERS = tuple(10**digits for digits in range(MAX_DIGITS + 1))
 # What makes a number of so many digits one of 15; numbers that are none become 0, which is nowhere.
@@ -122,15 +125,17 @@ class NumberPlan:
         self._buckets = array('I', accumulate(begun))
         self._starts, self._places = segments.starts, segments.places
         self._whole = self._find_whole()
+        self._fine: dict[int, list[Place | None]] = {}  # of heads that are not whole, once they were asked for
 
     def _find_whole(self) -> list[Place | None]:
         """Return the place of all numbers that begin with the same digits, where it is one."""
-        counts, starts, places = self._buckets, self._starts, self._places
-        last = len(starts)
-        ends = [starts[after] if after < last else KEYS for after in counts]
-        return [
-            places[after - 1] if ends[head] >= (head + 1) * BUCKET else None for head, after in enumerate(counts[:-1])
-        ]
+        starts = self._starts
+        whole: list[Place | None] = [None] * (KEYS // BUCKET)
+        for start, end, place in zip(starts, [*starts[1:], KEYS], self._places, strict=True):
+            first, after = -(-start // BUCKET), end // BUCKET
+            if first < after:
+                whole[first:after] = [place] * (after - first)
+        return whole
 
     @classmethod
     def of(cls, *layers: Sequence[Range]) -> 'NumberPlan':
@@ -143,7 +148,7 @@ class NumberPlan:
         Both cost nothing but this: another thread may have made the other.
         """
         self._buckets, self._starts, self._places = other._buckets, other._starts, other._places
-        self._whole = other._whole
+        self._whole, self._fine = other._whole, other._fine
 
     def __len__(self) -> int:
         """Return the number of stretches in which all numbers have one place."""
@@ -156,9 +161,26 @@ class NumberPlan:
     def find(self, number: int) -> Place:
         """Return where a number in E.164 digits belongs; NOWHERE for what is no number of 7 to 15 digits."""
         if _COMMON_LOW <= number < _COMMON_HIGH:
-            place = self._whole[number // _COMMON_BUCKET]
-            return self._search(number * _COMMON_SCALE) if place is None else place
+            head = number // _COMMON_BUCKET
+            place = self._whole[head]
+            if place is None:
+                fine = self._fine.get(head) or self._divide(head)
+                place = fine[number // _COMMON_FINE % FINE]
+                if place is None:
+                    return self._search(number * _COMMON_SCALE)
+            return place
         return self._search(number * _SCALES[bisect_right(_POWERS, number)])
+
+    def _divide(self, head: int) -> list[Place | None]:
+        """Return the places of the parts of a head, None for those that have several, and remember them."""
+        starts = self._starts
+        fine: list[Place | None] = []
+        for first in range(head * BUCKET, (head + 1) * BUCKET, _FINE_KEYS):
+            after = bisect_right(starts, first)
+            is_whole = after == len(starts) or starts[after] >= first + _FINE_KEYS
+            fine.append(self._places[after - 1] if is_whole else None)
+        self._fine[head] = fine
+        return fine
 
     def _search(self, key: int) -> Place:
         """Return where a number of 15 digits belongs."""

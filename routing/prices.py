@@ -87,7 +87,7 @@ class Charging:
     Replaced whole by a reload.
     """
 
-    __slots__ = ('_paying', 'accounts', 'upstreams')
+    __slots__ = ('_paying', 'accounts', 'has_prices', 'upstreams')
 
     def __init__(
         self,
@@ -98,6 +98,7 @@ class Charging:
         """Lists by the names of accounts and upstreams that have one; `paying` are the accounts that have credit."""
         self.accounts = dict(accounts)
         self.upstreams = dict(upstreams)
+        self.has_prices = bool(accounts or upstreams)
         self._paying = paying
 
     def worth(self, account: str, upstream: str, facts: Facts, segments: int) -> tuple[int, int]:

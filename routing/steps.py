@@ -27,7 +27,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Step(Protocol):
-    """One check of one account."""
+    """One check of one account.
+
+    One that may have nothing to look in has `is_idle` besides: as long as that is true it is not asked (see
+    `Decider.arrange`).
+    """
 
     name: ClassVar[str]
     """As written in `policy`."""

@@ -141,6 +141,9 @@ class StopLists:
         self.hits: dict[str, int] = defaultdict(int)
         self.sieve = bytearray(SIEVE_OCTETS)
         self.begins: Callable[[str], bool] | None = None
+        self.is_empty = True
+        """No list has had an entry yet: nobody need look."""
+        self.on_filled: Callable[[], None] = _nobody_looks
         self._lengths: tuple[int, ...] = ()
         self._heads: frozenset[str] = frozenset()
 
@@ -156,6 +159,7 @@ class StopLists:
         found.prefixes.update(prefixes)
         if len(found.prefixes) > before:
             self._note_prefixes()
+        self._note_filled(found)
 
     def discard(self, name: str, numbers: Iterable[int], prefixes: Iterable[str] = ()) -> None:
         """Take entries off a list. The sieve keeps their bits: they cost later look-ups a little, until a restart."""
@@ -174,10 +178,16 @@ class StopLists:
         """Have a list, or have another one in the place of what it was. The sieve lets its numbers pass already."""
         self.lists[name] = one
         self._note_prefixes()
+        self._note_filled(one)
 
     def let_pass(self, numbers: Iterable[int]) -> None:
         """Let the sieve pass numbers of a list that is to be `put`: by pages, as a million take a third of a second."""
         note(self.sieve, numbers)
+
+    def _note_filled(self, one: StopList) -> None:
+        if self.is_empty and len(one):
+            self.is_empty = False
+            self.on_filled()
 
     def _note_prefixes(self) -> None:
         self._heads = frozenset(prefix for one in self.lists.values() for prefix in one.prefixes)
@@ -231,6 +241,11 @@ class StopListStep:
         self._exempt = frozenset(exempt)
         self._status = status
 
+    @property
+    def is_idle(self) -> bool:
+        """No list has entries."""
+        return self._lists.is_empty
+
     def judge(self, facts: Facts) -> Verdict | None:
         """Decide; nothing is remembered but that a list was hit."""
         number = facts.number
@@ -265,6 +280,10 @@ class StopListStep:
 
     def forget(self, facts: Facts) -> None:
         """Nothing was remembered."""
+
+
+def _nobody_looks() -> None:
+    pass
 
 
 @lru_cache(1_000)

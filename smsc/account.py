@@ -44,6 +44,7 @@ NEEDS_TLVS_RETRY_MS = 30_000
 HELD_BOUND = 200  # MO messages that are held for one session, as others cannot take them
 PAID_PARTS_BOUND = 1_000  # concatenated messages of which an ESME may still send parts that are paid for
 PartKey = tuple[bytes, bytes, int, int]
+_MT, _MO, _ACKNOWLEDGED = Kind.MT, Kind.MO, Notice.ACKNOWLEDGED  # to look a member of an enum up takes 0.1 us
 TEMPORARY = frozenset(
     int(status)
     for status in (
@@ -88,7 +89,7 @@ class Account:
         self.particular = False  # rules of its own for its messages, see `admission`
         self._paid_parts: dict[PartKey, int] = {}
         outbox = Outbox(f'account {name}', core.configuration.queues.memory, core.shelf)
-        self.feed = Feed(outbox, RECEIVING, self._send, core.loop, core.readers)
+        self.feed = Feed(outbox, RECEIVING, self._send, core.loop, core.readers, core.fence)
         self.configure(config)
 
     def configure(self, config: AccountConfig | None) -> None:
@@ -126,7 +127,7 @@ class Account:
 
         False when its time has run out, when it has no wire form, or when it waits for a session that takes TLVs.
         """
-        is_receipt = message.kind == Kind.MT
+        is_receipt = message.kind == _MT
         if (message.done_at + self.keep_ms if is_receipt else message.expires_at) <= now_ms:
             self.give_up(message)
             return False
@@ -209,8 +210,8 @@ class Account:
             if message is INTERMEDIATE:
                 freed += 1
             elif not status and (pdu.__class__ is DeliverSmResp or _acknowledges(pdu)):
-                message.notice = Notice.ACKNOWLEDGED
-                if message.kind == Kind.MO:
+                message.notice = _ACKNOWLEDGED
+                if message.kind == _MO:
                     message.state = MessageState.DELIVERED
                 closing.append((connection, message))
             elif status in TEMPORARY:

@@ -43,6 +43,11 @@ def status_of(status: int | str) -> int:
     return int(CommandStatus[status]) if isinstance(status, str) else status
 
 
+def status_without_route(config: AccountConfig) -> int:
+    """Return what answers a message that no route matches; 0 where it is accepted and ends UNDELIV (wire.md C9)."""
+    return 0 if config.no_route == 'receipt' else status_of(config.no_route)
+
+
 def is_particular(config: AccountConfig) -> bool:
     """Return whether an account has rules of its own for what `check_parameters` checks."""
     return bool(config.auto_ton or config.service_types or config.data_codings or config.empty_messages == 'refuse')

@@ -6,6 +6,7 @@ it fails. It is forgotten when all parts are taken, or after a while: references
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -41,7 +42,9 @@ class Place(msgspec.Struct, gc=False):
 class Chains:
     """The places of messages of which there are parts on their way. `now` is in seconds of the monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_s: Callable[[], float] = lambda: KEEP_S) -> None:
+        """`keep_s` returns how long a place is remembered, from when it is first put."""
+        self._keep_s = keep_s
         self._places: OrderedDict[Chain, Place] = OrderedDict()
 
     def place(self, chain: Chain, now: float) -> Place | None:
@@ -57,7 +60,7 @@ class Chains:
         before = self.place(chain, now)
         if before is not None and (before.taken or before.upstream == upstream):
             return
-        self._set(chain, Place(upstream, now + KEEP_S, by_probe))
+        self._set(chain, Place(upstream, now + self._keep_s(), by_probe))
 
     def _set(self, chain: Chain, place: Place) -> None:
         self._places.pop(chain, None)
@@ -75,7 +78,7 @@ class Chains:
         if place is None or place.upstream != upstream:
             if place is not None and place.taken:
                 return
-            place = Place(upstream, now + KEEP_S)
+            place = Place(upstream, now + self._keep_s())
             self._set(chain, place)
         place.taken.add(part.sequence)
         if len(place.taken) >= part.total:

@@ -13,12 +13,14 @@ import msgspec
 
 from smsc import log, views
 from smsc.commands.audit import audit
+from smsc.commands.backup import backup, restore
 from smsc.commands.credit import credit
 from smsc.commands.mnp import mnp
 from smsc.commands.plan import plan
 from smsc.commands.route import route
 from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.commands.stop_list import stop_list
+from smsc.commands.store import store
 from smsc.commands.switches import route_switch, switches, upstream
 from smsc.commands.templates import templates
 from smsc.config.schema import AccountConfig, Configuration
@@ -188,6 +190,9 @@ def upgrade_store(path: Path) -> None:
 
 
 main.add_command(audit)
+main.add_command(backup)
+main.add_command(restore)
+main.add_command(store)
 main.add_command(plan)
 main.add_command(credit)
 main.add_command(mnp)

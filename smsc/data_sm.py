@@ -1,6 +1,6 @@
-"""data_sm as the PDU of a message that says the same: submit_sm from an ESME, deliver_sm from an operator."""
+"""data_sm, and the PDUs with a short_message that say the same: submit_sm and deliver_sm."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pdu.codec import encode
 from pdu.cutting import SHORT_MESSAGE_OCTETS
@@ -8,6 +8,19 @@ from pdu.pdus import DataSm, ShortMessage
 from pdu.tlvs import Tag, find
 
 P = TypeVar('P', bound=ShortMessage)
+_SHARED = (
+    'service_type',
+    'source_addr_ton',
+    'source_addr_npi',
+    'source_addr',
+    'dest_addr_ton',
+    'dest_addr_npi',
+    'destination_addr',
+    'esm_class',
+    'registered_delivery',
+    'data_coding',
+)
+"""The mandatory parameters that both have, SMPP 3.4 sections 4.4.1, 4.6.1 and 4.7.1."""
 
 
 def converted(pdu: DataSm, cls: type[P]) -> P:
@@ -19,18 +32,18 @@ def converted(pdu: DataSm, cls: type[P]) -> P:
     fits = len(payload) <= SHORT_MESSAGE_OCTETS
     made = cls(
         sequence_number=pdu.sequence_number,
-        service_type=pdu.service_type,
-        source_addr_ton=pdu.source_addr_ton,
-        source_addr_npi=pdu.source_addr_npi,
-        source_addr=pdu.source_addr,
-        dest_addr_ton=pdu.dest_addr_ton,
-        dest_addr_npi=pdu.dest_addr_npi,
-        destination_addr=pdu.destination_addr,
-        esm_class=pdu.esm_class,
-        registered_delivery=pdu.registered_delivery,
-        data_coding=pdu.data_coding,
         short_message=payload if fits else b'',
         tlvs=tuple(tlv for tlv in pdu.tlvs if tlv[0] != Tag.MESSAGE_PAYLOAD) if fits else pdu.tlvs,
+        **_shared(pdu),
     )
     made.octets = encode(made)
     return made
+
+
+def as_data_sm(pdu: ShortMessage) -> DataSm:
+    """Return a new data_sm that says what a PDU with a short_message says (SMPP 3.4 section 4.7.1)."""
+    return DataSm(tlvs=(*pdu.tlvs, (int(Tag.MESSAGE_PAYLOAD), pdu.short_message)), **_shared(pdu))
+
+
+def _shared(pdu: ShortMessage | DataSm) -> dict[str, Any]:
+    return {name: getattr(pdu, name) for name in _SHARED}

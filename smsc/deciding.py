@@ -21,6 +21,7 @@ from routing.steps import Verdict
 from routing.table import Decision, without_prefix
 from smsc.admission import INTERNATIONAL_TON, set_source_type, set_times, status_of
 from smsc.clock import wall_ms
+from smsc.sending_hours import keep_hours
 from smsc.text import payload_of, text_of
 from smsc.wire_forms import part_of
 
@@ -34,6 +35,7 @@ WHOLE_FORMS = frozenset({'payload', 'as_is'})
 E164_NPI = 1
 ZERO = ord('0')
 SENDERS_BOUND = 10_000
+_MT, _ASKED, _NOT_ASKED = Kind.MT, Notice.ASKED, Notice.NONE  # to look a member of an enum up takes 0.1 us
 
 _senders: dict[bytes, str] = {}
 
@@ -72,11 +74,12 @@ def facts_of(
     if sender is None:
         sender = _sender_of(pdu.source_addr)
     if pdu.dest_addr_ton == INTERNATIONAL_TON and address.isdigit() and address[0] != ZERO:  # by all rules E.164
-        destination, number = address.decode('ascii'), int(address)
+        destination, number, is_rewritten = address.decode('ascii'), int(address), False
     else:
         destination = submitter.normalise(address.decode('latin-1'), pdu.dest_addr_ton)
         number = int(destination) if destination.isdecimal() else 0
-    return Facts(
+        is_rewritten = destination.encode() != address
+    facts = Facts(
         submitter.name,
         sender,
         destination,
@@ -93,6 +96,9 @@ def facts_of(
         pdu,
         message_id,
     )
+    if is_rewritten:
+        facts.is_rewritten = True
+    return facts
 
 
 def _sender_of(source_addr: bytes) -> str:
@@ -122,68 +128,129 @@ def make(
     submitter = account.submitter
     facts = facts_of(submitter, pdu, segments, now_ms, pdu.priority_flag or config.priority, core.ids.next(now_ms))
     decision: Any = core.decider.decide(facts) if part is None else core.joining.decide(facts, pdu, part)
+    message = _message(account, pdu, facts, decision, now_ms)
+    if submitter.is_remembered and decision.__class__ is not Verdict:
+        message.facts = facts
+    charging = core.charging
+    if (
+        segments > 1
+        or pdu.validity_period
+        or pdu.schedule_delivery_time
+        or facts.new_source_addr
+        or facts.is_rewritten
+        or charging.has_prices
+        or account.recoded
+        or core.decider.windows.are_set
+        or not message.upstreams
+    ):
+        _complete(core, account, config, message, facts, decision, segments)
+    return message
+
+
+def _message(account: 'Account', pdu: SubmitSm, facts: Facts, decision: Any, now_ms: int) -> Message:
+    """Return a message as it was decided. Raises Refused or Repeated where that is the decision."""
+    priority: Any = facts.priority
     upstreams: tuple[str, ...] = ()
-    route, priority = '', None
+    route = ''
     if decision.__class__ is Decision:
-        upstreams, route, priority = decision.upstreams, decision.route, decision.priority
+        upstreams, route = decision.upstreams, decision.route
+        if decision.priority is not None:
+            priority = decision.priority
     elif decision is not None:
-        if decision.action == 'repeat':
-            raise Repeated(decision.message_id)
-        if decision.action == 'refuse':
-            raise Refused(decision.status, decision.reason)
-        route = DROPPED
+        route = _route_against(decision)
     registered = pdu.registered_delivery
-    message = Message(
+    message = Message(  # by position: names cost a third of a microsecond
         facts.message_id,
-        Kind.MT,
+        _MT,
         account.name,
         upstreams[0] if upstreams else '',
         pdu,
-        facts.priority if priority is None else priority,  # type: ignore[arg-type]
+        priority,
         now_ms + account.validity_ms,
         registered,
-        Notice.ASKED if registered & 3 else Notice.NONE,
-        route=route,
-        upstreams=upstreams,
-        facts=facts if submitter.is_remembered and decision.__class__ is not Verdict else None,
-        is_held=decision is None,
-        country=facts.place.country,
-        operator=facts.operator,
-        category=facts.category,
-        decision=facts.note,
+        _ASKED if registered & 3 else _NOT_ASKED,
+        1,  # state
+        0,  # error
+        0,  # done_at
+        route,
+        upstreams,
     )
+    message.country, message.operator = facts.place.country, facts.operator
+    message.category = facts.category
+    message.decision = facts.note if facts.operator == facts.place.operator else record_of(facts)
+    return message
+
+
+def _route_against(verdict: Verdict) -> str:
+    """Return the route of what is accepted and goes nowhere. Raises Refused, or Repeated."""
+    if verdict.action == 'repeat':
+        raise Repeated(verdict.message_id)
+    if verdict.action == 'refuse':
+        raise Refused(verdict.status, verdict.reason)
+    return DROPPED
+
+
+def _complete(
+    core: 'Core',
+    account: 'Account',
+    config: 'AccountConfig',
+    message: Message,
+    facts: Facts,
+    decision: Any,
+    segments: int,
+) -> None:
+    """Put on a message what not all have: its end, times, price, segments, other addresses. Raises Refused."""
     try:
-        if not upstreams and decision is not None:
-            _end(message, decision, config)
-        elif segments > config.max_parts and decision is not None and is_split(core, upstreams):
-            raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
+        _settle(core, config, message, decision, segments)
+        pdu = message.pdu
+        assert isinstance(pdu, SubmitSm)
         if pdu.validity_period or pdu.schedule_delivery_time:
-            set_times(message, now_ms)
-        _charge(core, message, facts, segments, config)
+            set_times(message, facts.now_ms)
+        if core.charging.has_prices:
+            _charge(core, message, facts, segments, config)
         if segments > 1 or account.recoded:
             message.segments = segments
             message.reference = core.references.next(pdu.source_addr, pdu.destination_addr)
-        if facts.new_source_addr or facts.destination.encode() != pdu.destination_addr:
+        if facts.new_source_addr or facts.is_rewritten:
             _readdress(message, facts)
-        if not upstreams and message.error and message.facts is not None:  # what a route drops does not count
+        if core.decider.windows.are_set and message.upstreams:
+            keep_hours(core, message, facts.place, facts.now_ms)
+        if not message.upstreams and message.error and message.facts is not None:  # what a route drops does not count
             core.decider.forget(facts)
             message.facts = None
     except BaseException:  # whatever it is: what repeats the message must not be told that it was accepted
         if decision.__class__ is not Verdict:
             core.decider.forget(facts)
-            core.joining.forget(facts, pdu)
+            core.joining.forget(facts, message.pdu)
         raise
-    return message
+
+
+def _settle(core: 'Core', config: 'AccountConfig', message: Message, decision: Any, segments: int) -> None:
+    """Deal with what goes nowhere, now or ever, and with what has too many segments. Raises Refused."""
+    if decision is None:
+        message.is_held = True
+    elif not message.upstreams:
+        _end(message, decision, config)
+    elif segments > config.max_parts and is_split(core, message.upstreams):
+        raise Refused(CommandStatus.ESME_RINVMSGLEN, f'{segments} segments')
 
 
 def _charge(core: 'Core', message: Message, facts: Facts, segments: int, config: 'AccountConfig') -> None:
     """Note what the message is worth. Raises Refused when its account cannot pay for it."""
     charging = core.charging
-    if (charging.accounts or charging.upstreams) and (message.upstream or message.is_held):
+    if message.upstream or message.is_held:
         message.cost, price = charging.worth(message.account, message.upstream, facts, segments)
         message.price = price
         if price and not core.store.credit.affords(message.account, price):
             raise Refused(status_of(config.credit_status), 'credit')
+
+
+def record_of(facts: Facts) -> str:
+    """Return what a message's record says of its decision: whose number it was, where it is ported, and the steps' notes."""
+    before = facts.place.operator
+    if facts.operator == before or not before:
+        return facts.note
+    return f'ported from {before}; {facts.note}' if facts.note else f'ported from {before}'
 
 
 def _end(message: Message, decision: Any, config: 'AccountConfig') -> None:

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from domain.message import Message
+from pdu.receipt_text import MessageState
 from pdu.segments import UDHI
 from pdu.status import CommandStatus
+from smsc.admission import status_without_route
 from smsc.chains import Chain, chain_of
 from smsc.clock import wall_ms
 
@@ -16,7 +18,7 @@ def dispatch(core: 'Core', message: Message) -> str:
     """Put a committed message into the outbox of the first upstream of its route that is available; return its name.
 
     Without one that is available it goes to one that is bound at least, or waits for the first that is not switched
-    off. When a reload took them all away, today's routes decide; without a route it is rejected and '' is returned.
+    off. When a reload took them all away, today's routes decide; without a route it ends and '' is returned.
     """
     name = _choose(core, message)
     if not name:
@@ -26,7 +28,9 @@ def dispatch(core: 'Core', message: Message) -> str:
         core.next_routes.end(message)
         return ''
     if not name:
-        core.reject(message, int(CommandStatus.ESME_RINVDSTADR))
+        if not message.route:
+            message.error = error_without_route(core, message.account)
+        end_unrouted(core, message)
         return ''
     message.upstream = name
     outbox = core.upstreams[name].feed.outbox
@@ -35,6 +39,21 @@ def dispatch(core: 'Core', message: Message) -> str:
     else:
         outbox.put(message)
     return name
+
+
+def error_without_route(core: 'Core', account: str) -> int:
+    """Return what an accepted message is rejected with that no route matches; 0 where its account wants UNDELIV."""
+    config = core.account(account).config
+    return int(CommandStatus.ESME_RINVDSTADR) if config is None else status_without_route(config)
+
+
+def end_unrouted(core: 'Core', message: Message) -> None:
+    """End an accepted message that goes nowhere: as UNDELIV without a route and an error (wire.md C9), else rejected."""
+    if message.error or message.route:
+        core.reject(message, message.error or int(CommandStatus.ESME_RINVDSTADR))
+    else:
+        core.count_sent(message)
+        core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RINVDSTADR))
 
 
 def _choose(core: 'Core', message: Message) -> str:

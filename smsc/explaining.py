@@ -5,7 +5,7 @@ Asks the very objects that decide, and leaves nothing behind in them: no limit i
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ from smsc.config.smpp_schema import SmppConfig
 from smsc.control import ControlError
 from smsc.deciding import Submitter, facts_of, is_split
 from smsc.dispatching import expected
+from smsc.sending_hours import window_finding
 from smsc.wire_forms import segment_count
 
 if TYPE_CHECKING:
@@ -34,14 +35,19 @@ if TYPE_CHECKING:
     from smsc.node import Node
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A message that nobody sends: addresses and text as an account would write them, at `now_ms`."""
+class Imagined(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that nobody sends: its addresses and text as who sends it would write them, at `now_ms`."""
 
-    account: str
     destination: str
     now_ms: int
     source_addr: str = ''
     text: str = ''
+
+
+class Question(Imagined, frozen=True, kw_only=True):
+    """Where a message of an account would go."""
+
+    account: str
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -63,6 +69,17 @@ class Explanation(msgspec.Struct, frozen=True):
 
 class QuestionError(Exception):
     """The question is none; the text says why."""
+
+
+AnyQuestion = TypeVar('AnyQuestion', bound=Imagined)
+
+
+def question_of(request: dict[str, Any], cls: type[AnyQuestion]) -> AnyQuestion:
+    """Return what a control request asks. Raises ControlError for what is no such question."""
+    try:
+        return msgspec.convert(request, cls)
+    except msgspec.ValidationError as error:
+        raise ControlError(f'this is no question: {error}') from error
 
 
 def submit_of(question: Question) -> SubmitSm:
@@ -126,19 +143,22 @@ def explain(
     if refused is not None:
         findings.append(Finding('account', refused.text, 'no'))
         return Explanation(tuple(findings), decision.route, outcome=_refused(refused))
+    window = window_finding(decider.windows, facts)
+    waits = ''
+    if window is not None:
+        findings.append(Finding('window', window.text, 'no' if window.refuses else ''))
+        if window.refuses:
+            return Explanation(tuple(findings), decision.route, outcome=_refused(Refused(window.status, window.text)))
+        waits = f'waits until {window.opens}, then ' if window.opens else ''
     states = [(name, surroundings.state_of(name)) for name in decision.upstreams]
     findings += [Finding(f'upstream {name}', state) for name, state in states if state]
-    outcome = _way(decision, facts, surroundings.expected(decision.upstreams))
+    outcome = waits + _way(decision, facts, surroundings.expected(decision.upstreams))
     return Explanation(tuple(findings), decision.route, decision.upstreams, outcome)
 
 
 async def answer_question(node: 'Node', request: dict[str, Any]) -> Any:
     """Answer the control request `route`: a Question, with what this node knows now."""
-    core = node.core
-    try:
-        question = msgspec.convert(request, Question)
-    except msgspec.ValidationError as error:
-        raise ControlError(f'this is no question: {error}') from error
+    core, question = node.core, question_of(request, Question)
     account = core.accounts.get(question.account)
     if account is None or account.config is None:
         raise ControlError(f'the running server has no account {question.account}; smsc reload brings a new one')

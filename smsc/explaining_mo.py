@@ -14,7 +14,7 @@ from routing.stop_lists import StopLists
 from routing.trace import trace_mo
 from smsc.config.schema import Configuration
 from smsc.control import ControlError
-from smsc.explaining import Explanation, Finding, place_text
+from smsc.explaining import Explanation, Finding, Imagined, place_text, question_of
 from smsc.mo import mo_facts
 from smsc.policy import Policy
 from smsc.prices import build_charging
@@ -23,14 +23,10 @@ if TYPE_CHECKING:
     from smsc.node import Node
 
 
-class MoQuestion(msgspec.Struct, frozen=True):
-    """An MO message that nobody sends: from the handset `source_addr` to the service number `destination`."""
+class MoQuestion(Imagined, frozen=True, kw_only=True):
+    """Where an MO message would go: from the handset `source_addr` to the service number `destination`."""
 
     upstream: str
-    destination: str
-    now_ms: int
-    source_addr: str = ''
-    text: str = ''
 
 
 def explain_mo(decider: Decider, accounts: Container[str], question: MoQuestion) -> Explanation:
@@ -53,10 +49,7 @@ def explain_mo(decider: Decider, accounts: Container[str], question: MoQuestion)
 
 async def answer_mo_question(node: 'Node', request: dict[str, Any]) -> Any:
     """Answer the control request `route_mo`: a MoQuestion, with what this node knows now."""
-    try:
-        question = msgspec.convert(request, MoQuestion)
-    except msgspec.ValidationError as error:
-        raise ControlError(f'this is no question: {error}') from error
+    question = question_of(request, MoQuestion)
     if question.upstream not in node.core.upstreams:
         raise ControlError(f'the running server has no upstream {question.upstream}; smsc reload brings a new one')
     return msgspec.to_builtins(explain_mo(node.core.decider, node.core.accounts, question))

@@ -154,7 +154,7 @@ class Failover:
         departures = outbox.departures
         with shelf.noting_who_leaves() as left:
             rows = await core.store.fetch_waiting(outbox.name, priority, places[priority], shelf.end_of_lane(), PAGE)
-            at_rest = [row.message for row in rows if shelf.at_rest(row.message.id, left)]
+            at_rest = [row.message for row in shelf.at_rest(rows, left)]
         if outbox.departures != departures or not outbox.offline or core.upstreams.get(upstream.name) is not upstream:
             return 0, 0
         leaving = [message for message in at_rest if self._may_leave(upstream, message)]

@@ -14,6 +14,7 @@ from domain.message import Message, Part
 from smpp.aio.connection import Connection
 from smpp.states import State
 from smsc.clock import wall_ms
+from smsc.cluster.fence import OPEN, Fence
 from smsc.limits import Rate
 from smsc.outbox import Outbox
 
@@ -32,8 +33,10 @@ class Feed:
         send: Callable[[Connection, Message, int], bool],
         loop: asyncio.AbstractEventLoop,
         readers: 'dict[Connection, Feed]',
+        fence: Fence = OPEN,
     ) -> None:
         """`states` are those in which a session may be sent to; `readers` tells whose reader a connection is."""
+        self._fence = fence
         self.outbox = outbox
         self.connections: list[Connection] = []
         self.rate = Rate(0, 0, loop.time())
@@ -105,7 +108,7 @@ class Feed:
         if not (outbox.in_memory or self.held):
             return
         now = self._loop.time()
-        if now < self.paused_until:
+        if now < self.paused_until or now >= self._fence.until:
             return
         touched: set[Connection] = set()
         now_ms = wall_ms()

@@ -30,7 +30,7 @@ from smsc.asking import Asking, Submit
 from smsc.clock import wall_ms
 from smsc.core import Core
 from smsc.deciding import Repeated, asked_of, make
-from smsc.dispatching import dispatch
+from smsc.dispatching import dispatch, end_unrouted
 from smsc.message_ids import format_message_id
 from smsc.replies import Echo, MultiReply, Replies, unsuccess
 from smsc.stage import Stage
@@ -146,7 +146,8 @@ class Ingress:
             return
         response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
-        self.replies.held += held
+        if held:
+            self.replies.held += held
         if pdu.replace_if_present_flag:
             self._gather(account, message)
             return
@@ -277,14 +278,14 @@ class Ingress:
         if unpaid:
             self._refuse_unpaid([message for message in messages if message.id in unpaid])
             messages = [message for message in messages if message.id not in unpaid]
-        touched: set[Connection] = set()
+        core = self.core
+        touched = self.replies.accept(messages)
         upstreams: set[str] = set()
         for message in messages:
-            touched.add(self.replies.accept(message))
             message.pdu.octets = b''
             message.facts = None
-            self.core.accounts[message.account].accepted += 1
-            upstreams.add(dispatch(self.core, message) if message.upstreams else self._keep(message))
+            core.accounts[message.account].accepted += 1
+            upstreams.add(dispatch(core, message) if message.upstreams else self._keep(message))
         for connection in touched:
             connection.flush()
         for name in upstreams:
@@ -309,16 +310,8 @@ class Ingress:
         if message.is_held:
             self.core.joining.hold(message)
             self.core.joining.stage.kick()
-            return ''
-        return self._end_unrouted(message)
-
-    def _end_unrouted(self, message: Message) -> str:
-        """It was accepted and goes nowhere: dropped, or without a route, as its account wants that (wire.md C9)."""
-        self.core.count_sent(message)
-        if message.error:
-            self.core.finish(message, MessageState.REJECTED, message.error)
         else:
-            self.core.finish(message, MessageState.UNDELIVERABLE, int(CommandStatus.ESME_RINVDSTADR))
+            end_unrouted(self.core, message)
         return ''
 
     def _handle_replaced(self, message: Message, replaced: Message | None, status: int) -> None:

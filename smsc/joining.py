@@ -2,7 +2,8 @@
 
 The decision about the first part holds for the others, unless it asked what the message says. Then parts are accepted
 without a way, held until all are there or their time is up, judged on the text they make, and sent together, in order;
-or each of them ends REJECTED, with a receipt. What is held is in the store without a route: a start holds it again.
+or each of them ends, with a receipt: REJECTED, or UNDELIV where the account wants that without a route. What is held is
+in the store without a route: a start holds it again.
 """
 
 from itertools import chain
@@ -15,7 +16,6 @@ from domain.errors import Refused
 from domain.ids import accepted_at_ms
 from domain.message import Asked, Kind, Message
 from pdu.pdus import DeliverSm, SubmitSm
-from pdu.receipt_text import MessageState
 from pdu.segments import Concatenation
 from pdu.status import CommandStatus
 from routing.facts import Facts
@@ -23,9 +23,10 @@ from routing.steps import Verdict
 from routing.table import Decision
 from smsc.admission import status_of
 from smsc.clock import wall_ms
-from smsc.deciding import asked_of, facts_of
-from smsc.dispatching import dispatch
+from smsc.deciding import asked_of, facts_of, record_of
+from smsc.dispatching import dispatch, end_unrouted, error_without_route
 from smsc.joined_parts import Joiner, Parts, PartsKey, joined_text, parts_key
+from smsc.sending_hours import keep_hours
 from smsc.stage import Stage
 from smsc.text import payload_of
 from smsc.wire_forms import part_of
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-KEEP_S = 300.0  # how long a decision holds for parts to come
 DEFAULT_WAIT_S = 10.0
 
 
@@ -66,6 +66,11 @@ class Joining:
             'judge', self._record, self._handle_recorded, self._abandon, core.configuration.queues.batch
         )
 
+    @property
+    def _keep_s(self) -> float:
+        """How long a decision holds for parts to come."""
+        return self.core.configuration.queues.parts_keep_s
+
     def decide(self, facts: Facts, pdu: SubmitSm, part: Concatenation) -> Decision | Verdict | None:
         """Decide about a part, as about those before it; None when it must wait for the others."""
         core, now = self.core, self.core.loop.time()
@@ -87,7 +92,7 @@ class Joining:
             return self._as_known(facts, known)
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision):
-            self.joiner.remember(Parts(key, [message], [part.sequence]), known_of(decision, facts), now, KEEP_S)
+            self.joiner.remember(Parts(key, [message], [part.sequence]), known_of(decision, facts), now, self._keep_s)
         return decision
 
     def _as_known(self, facts: Facts, known: Known) -> Decision | Verdict:
@@ -109,6 +114,19 @@ class Joining:
         key = parts_key(message.account, asked_of(message), part)
         for parts in self.joiner.add(key, part.sequence, message, self.core.loop.time(), wait_s):
             self._judge(parts)
+
+    def judge_now(self, held: list[Message]) -> None:
+        """Judge parts that are committed with those of the same message that are here, however many are missing."""
+        together: dict[PartsKey, tuple[list[Message], list[int]]] = {}
+        for message in held:
+            assert isinstance(message.pdu, SubmitSm)
+            part = part_of(message.pdu) or Concatenation(message.id, 1, 1)
+            messages, numbers = together.setdefault(parts_key(message.account, asked_of(message), part), ([], []))
+            messages.append(message)
+            numbers.append(part.sequence)
+        for key, (messages, numbers) in together.items():
+            self._judge(Parts(key, messages, numbers))
+        self.stage.kick()
 
     def discard(self, message: Message) -> bool:
         """Hold a part no more, since its ESME cancels it; return whether it was held. The others wait on."""
@@ -138,7 +156,7 @@ class Joining:
             if part is not None and self.core.account(one.account).config is not None:
                 begun.setdefault(parts_key(one.account, one.asked or one.pdu, part), []).append(one)
         for key, parts in begun.items():
-            keep_s = KEEP_S - (now_ms - accepted_at_ms(parts[-1].id)) / 1000
+            keep_s = self._keep_s - (now_ms - accepted_at_ms(parts[-1].id)) / 1000
             known = self._recalled(key, parts, now_ms)
             if known is not None and keep_s > 0:
                 messages = [Message(one.id, Kind.MT, one.account, '', one.pdu, 0, 0) for one in parts]
@@ -177,22 +195,23 @@ class Joining:
         facts.message_id = first.id
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision) and parts.complete:  # else late ones would go on unread
-            self.joiner.remember(parts, known_of(decision, facts), core.loop.time(), KEEP_S)
-        if isinstance(decision, Decision) and (decision.reject or decision.drop):
-            core.decider.forget(facts)
+            self.joiner.remember(parts, known_of(decision, facts), core.loop.time(), self._keep_s)
         judged = [Judged(message, message.price, first.id) for message in parts.messages]
         for message in parts.messages:
             self._put_on(message, facts, decision)
+        if isinstance(decision, Decision) and not decision.upstreams and first.error:  # as it was refused, in effect
+            core.decider.forget(facts)
         self.stage.items.append(judged)
 
     def _put_on(self, message: Message, facts: Facts, decision: Decision | Verdict) -> None:
         """Put the decision on one part: its way, or with what it ends."""
         charging = self.core.charging
         message.is_held = False
-        message.decision = facts.note
+        message.decision = record_of(facts)
         message.country, message.operator, message.category = facts.place.country, facts.operator, facts.category
         if isinstance(decision, Verdict):
-            message.route, message.decision = 'policy', decision.reason
+            message.route = 'policy'
+            message.decision = f'{message.decision}; {decision.reason}' if message.decision else decision.reason
             message.error = decision.status or int(CommandStatus.ESME_RSUBMITFAIL)
             return
         message.route, message.upstreams = decision.route, decision.upstreams
@@ -201,13 +220,26 @@ class Joining:
         if decision.upstreams:
             message.upstream = decision.upstreams[0]
             message.cost = charging.cost_of(message.upstream, facts, 1)
-        else:
+            self._keep_hours(message, facts)
+        elif decision.route:
             message.error = decision.reject or int(CommandStatus.ESME_RSUBMITFAIL)
-        if charging.accounts and not message.error:
+        else:
+            message.error = error_without_route(self.core, message.account)
+            message.price = message.price if message.error else 0  # UNDELIV need not give it back
+        if charging.accounts and decision.upstreams and not message.error:
             try:
                 message.price = charging.price_of(message.account, facts, 1)
             except Refused as refusal:
                 message.error = refusal.command_status
+
+    def _keep_hours(self, message: Message, facts: Facts) -> None:
+        """Hold a part to its sending window; one that is refused ends."""
+        if self.core.decider.windows.are_set:
+            try:
+                keep_hours(self.core, message, facts.place, facts.now_ms, stored=True)
+            except Refused as refusal:
+                message.error = refusal.command_status
+                message.decision = f'{message.decision}; {refusal.text}' if message.decision else refusal.text
 
     async def _record(self, judged: list[list[Judged]]) -> None:
         await self.core.store.judged.record([one for parts in judged for one in parts])
@@ -219,9 +251,8 @@ class Joining:
             if not one.paid:
                 config = self.core.account(message.account).config
                 message.error = status_of(config.credit_status) if config else int(CommandStatus.ESME_RTHROTTLED)
-            if message.error:
-                self.core.count_sent(message)
-                self.core.finish(message, MessageState.REJECTED, message.error)
+            if message.error or not message.upstreams:
+                end_unrouted(self.core, message)
             else:
                 upstreams.add(dispatch(self.core, message))
         for name in upstreams - {''}:

@@ -80,12 +80,12 @@ class LongMessages:
         try:
             pdus = submits_of(pdu, alphabet, upstream.form, reference, upstream.takes_tlvs(connection))
         except SegmentError as error:
-            upstream.reject(message, PduError(CommandStatus.ESME_RINVMSGLEN, str(error)))
+            upstream.submitting.reject(message, PduError(CommandStatus.ESME_RINVMSGLEN, str(error)))
             return False
         if upstream.hop_tag is not None:
             pdus = counted(pdus, upstream.hop_tag)
         if len(pdus) == 1:
-            return upstream.request(connection, pdus[0], message)
+            return upstream.submitting.request(connection, pdus[0], message)
         return self._begin(connection, message, pdus, now_ms)
 
     def _link_of(self, chain: Chain, connection: Connection) -> Connection:
@@ -151,7 +151,7 @@ class LongMessages:
     def send_held(self, connection: Connection, item: 'Held', now_ms: int) -> bool:
         """Send what was held for a link: a segment, or a part that an ESME made."""
         if isinstance(item, Message):
-            return self._upstream.send(connection, item, now_ms)
+            return self._upstream.submitting.send(connection, item, now_ms)
         return self._send_part(connection, item, now_ms)
 
     def _send_part(self, connection: Connection, part: Part, now_ms: int) -> bool:
@@ -171,7 +171,7 @@ class LongMessages:
             return False
         self._sent(part)
         assert part.pdu is not None
-        if not self._upstream.request(connection, part.pdu, part):
+        if not self._upstream.submitting.request(connection, part.pdu, part):
             self._withdraw(message)
             return False
         _split_of(message).outstanding += 1
@@ -275,10 +275,10 @@ class LongMessages:
         parts = self._withdraw(message)
         if not split.taken and not message.repeated:
             message.split = None
-            self._upstream.try_elsewhere(message)
+            self._upstream.answering.try_elsewhere(message)
             return
         message.attempts += 1
-        back_off_s = self._upstream.back_off_s(message)
+        back_off_s = self._upstream.answering.back_off_s(message)
         for part in parts:
             part.due_at = self._core.loop.time() + back_off_s
         if len(self._stranded) >= self._upstream.feed.outbox.capacity:  # it takes the half of each message

@@ -225,7 +225,7 @@ class NextRoutes:
             known.next_upstream = item.upstream
         core.account(message.account).waiting += 1
         outbox = core.outbox(f'upstream {item.upstream}')
-        if outbox is not None:  # else a reload took it away: the next start routes it anew
+        if outbox is not None:  # else a reload takes it away, and waits for this before it routes anew what is there
             outbox.lanes[message.priority].on_disk += 1
             outbox.refill()
 

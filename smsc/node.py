@@ -7,52 +7,31 @@ unbind, queues to disk.
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import structlog
 
-from domain.ids import MessageIds
-from domain.message import Message, Part
 from pdu.status import CommandStatus
-from routing.stop_lists import StopLists
 from smpp.aio.listener import ConnectionLimits, Listener
 from smpp.session import SessionSettings
 from smsc.account import Account
-from smsc.amendments import Amendments
 from smsc.binds import Authenticator
+from smsc.building import build_core
 from smsc.config.schema import Configuration, Listen, UpstreamConfig
-from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.esme import EsmeSession
 from smsc.ingress import Ingress
-from smsc.joining import Joining
 from smsc.mo import MoMessages
-from smsc.policy import Policy
 from smsc.prices import build_charging, credit_terms
 from smsc.recalling import Recalling
 from smsc.receipts import Receipts
 from smsc.recovery import recover, rehome
-from smsc.sending import (
-    Sent,
-    commit_repeated,
-    commit_sent,
-    find_begun,
-    handle_begun,
-    handle_parted,
-    handle_repeated,
-    handle_sent,
-    put_off_begun,
-    refuse_parted,
-)
+from smsc.sending_hours import look_up_again
 from smsc.stage import Stage
-from smsc.stop_lists import StopListKeeping
 from smsc.switches import Switchboard
 from smsc.tls import TlsContexts, TlsError, contexts_of
 from smsc.upkeep import Upkeep
 from smsc.upstream import Upstream
-from storage.parts import Begun, Known
-from storage.rows import Outcome, PartOutcome
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -63,45 +42,30 @@ class Node:
     """The parts of a running node."""
 
     def __init__(self, configuration: Configuration, store: Store, last_id: int) -> None:
-        charging = build_charging(configuration)
-        stop_lists = StopLists()
-        policy = Policy(configuration, stop_lists)
-        decider = policy.build(configuration, charging)
-        self.core = core = Core(configuration, decider, store, MessageIds(configuration.node, last_id))
-        core.policy, core.charging = policy, charging
-        store.credit.configure(credit_terms(configuration))
+        self.core = core = build_core(configuration, store, last_id)
         self.last_id = last_id
         self.ingress = Ingress(core)
-        core.stop_lists = StopListKeeping(core, stop_lists)
-        core.joining = Joining(core)
-        core.amendments = Amendments(core)
         self.mo = MoMessages(core)
         self.receipts = Receipts(core, self.mo)
         self.authenticator = Authenticator(core)
         self.listener = Listener(self._make_owner, session_settings(configuration))
         self.listener.limits = connection_limits(configuration)
-        batch = configuration.queues.batch
-        core.sending = Stage[Sent, list[Outcome]](
-            'sent',
-            partial(commit_sent, core),
-            partial(handle_sent, core),
-            partial(handle_sent, core, finished=[]),
-            batch,
-        )
-        core.parting = Stage[PartOutcome, Known](
-            'part', store.parts.record, partial(handle_parted, core), partial(refuse_parted, core), batch
-        )
-        core.resuming = Stage[tuple[Upstream, Message], Begun](
-            'resume', partial(find_begun, core), partial(handle_begun, core), partial(put_off_begun, core), batch
-        )
-        core.repeating = Stage[tuple[Upstream, Message | Part], None](
-            'repeat',
-            partial(commit_repeated, core),
-            partial(handle_repeated, core),
-            partial(handle_repeated, core, _=None),
-            batch,
-        )
-        self.stages: tuple[Stage[Any, Any], ...] = (
+        self.stages = self._stages()
+        self.switchboard = Switchboard(self)
+        self.upkeep = Upkeep(self)
+        self.recalling = Recalling(core)
+        self.port = 0
+        self._tls_listen: Listen | None = None
+        for name, config in configuration.accounts.items():
+            core.accounts[name] = Account(core, name, config)
+        for name, upstream in configuration.upstreams.items():
+            core.upstreams[name] = Upstream(core, upstream, self.receipts)
+        self.authenticator.configure(list(core.accounts.values()))
+
+    def _stages(self) -> tuple[Stage[Any, Any], ...]:
+        """Return all that commits batches, in the order in which they start, are drained and stop."""
+        core = self.core
+        return (
             self.ingress.accepting,
             core.joining.stage,
             self.mo.accepting,
@@ -117,16 +81,6 @@ class Node:
             core.repeating,
             core.unparking,
         )
-        self.switchboard = Switchboard(self)
-        self.upkeep = Upkeep(self)
-        self.recalling = Recalling(core)
-        self.port = 0
-        self._tls_listen: Listen | None = None
-        for name, config in configuration.accounts.items():
-            core.accounts[name] = Account(core, name, config)
-        for name, upstream in configuration.upstreams.items():
-            core.upstreams[name] = Upstream(core, upstream, self.receipts)
-        self.authenticator.configure(list(core.accounts.values()))
 
     def _make_owner(self) -> EsmeSession:
         return EsmeSession(self.core, self.ingress, self.authenticator)
@@ -138,10 +92,12 @@ class Node:
         for stage in self.stages:
             stage.start()
         core.shelf.start()
+        await core.cluster.start()
         await self.switchboard.read()
         await core.stop_lists.read()
         core.policy.use(core.configuration)
         await recover(core, self.mo, self.last_id)
+        core.cluster.take_up()
         await self.receipts.load_parked()
         await self.recalling.read_duplicates(self.last_id)
         await self.recalling.read_parts(self.last_id)
@@ -196,7 +152,9 @@ class Node:
         if former is not None:
             core.add_task(former.close(), 'close look-ups')
         core.joining.joiner.forget_decisions()
-        core.decider = decider  # from here on no message takes an upstream that goes
+        had_windows, core.decider = core.decider.windows.are_set, decider  # no message takes an upstream that goes
+        for upstream in core.upstreams.values() if had_windows or decider.windows.are_set else ():
+            look_up_again(upstream)
         self.switchboard.apply()
         self.listener.settings = session_settings(configuration)
         self.listener.limits = connection_limits(configuration)
@@ -239,6 +197,7 @@ class Node:
         upstream.end_all()
         await core.sending.drain()
         upstream.forget_all()
+        await core.next_routes.stage.drain()  # what was on its way to it, as its next upstream, is on disk now
         await core.shelf.drain()
         for priority in range(len(outbox.lanes)):
             await rehome(core, outbox.name, priority)
@@ -273,6 +232,7 @@ class Node:
             connection.flush()
         await asyncio.gather(*(upstream.stop_links() for upstream in core.upstreams.values()))
         await self._within(until, self._settle())
+        await core.cluster.stop()
         await self.upkeep.stop()
         await self.recalling.stop()
         for stage in self.stages:
@@ -306,7 +266,7 @@ class Node:
                 upstream.feed.outbox.put(message)
         await self.core.shelf.drain()
         await self.core.store.forget_read()
-        await self.upkeep.save_low_water()
+        await self.core.cluster.beat()
 
     async def _within(self, until: float, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -138,6 +138,13 @@ class Outbox:
                     self._shelf.want(self)
                     return
 
+    def count_in(self, account: str, priority: int, messages: int, first_due_at: int) -> None:
+        """Know of messages on disk that another node had; the earliest is due at `first_due_at` (Unix milliseconds)."""
+        lane = self.lanes[priority]
+        lane.on_disk += messages
+        lane.cursor = min(lane.cursor, (first_due_at - 1, 0))
+        self.refill()
+
     def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
         """Take in messages that were read from disk, in their order."""
         lane.head.extend(messages)

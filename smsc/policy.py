@@ -17,6 +17,7 @@ from routing.steps import Step
 from routing.stop_lists import StopLists
 from smsc.config.routes import build
 from smsc.config.schema import AccountConfig, Configuration
+from smsc.config.windows import build_windows
 from smsc.deciding import Submitter
 from smsc.fraud import FraudFilter
 from smsc.limits_of_policy import PolicyMemory, daily_limit_steps, duplicate_steps
@@ -44,6 +45,9 @@ class Policy:
         self.memory = PolicyMemory()
         self.fraud = self._next_fraud = FraudFilter(configuration.fraud)
         self.stop_lists = stop_lists
+        stop_lists.on_filled = self._arrange
+        self._used: Decider | None = None
+        self._built: Decider | None = None  # for the next configuration, or for one that did not come to be used
         self.lookups: Lookups | None = None
         self._services: object = None
         self._problem = ''
@@ -61,11 +65,25 @@ class Policy:
             for name in configuration.accounts
         }
         table = build(configuration, charging.cost if charging.upstreams else None)
-        find_operator = self._find_operator if configuration.mnp.services else self.mnp.find
-        return Decider(table, self.plan.find, find_operator, steps, self.objections)
+        windows = build_windows(configuration, self.plan.find)
+        asks_services = bool(configuration.mnp.services)
+        find_operator = self._find_operator if asks_services else self.mnp.find
+        has_ported = None if asks_services else self._has_ported
+        self._built = Decider(table, self.plan.find, find_operator, steps, self.objections, has_ported, windows)
+        return self._built
+
+    def _has_ported(self) -> bool:
+        return not self.mnp.is_empty
+
+    def _arrange(self) -> None:
+        for decider in (self._used, self._built):
+            if decider is not None:
+                decider.arrange()
 
     def use(self, configuration: Configuration) -> Lookups | None:
         """Go on with the configuration of the last `build`; return services of the one before, to be closed."""
+        self._used = self._built
+        self._arrange()  # it was built in a thread: what it had nothing to look in then may have something now
         self.fraud = self._next_fraud
         self.mnp.use_codes(configuration.mnp.operators)
         if self._services == (configuration.mnp, configuration.store.redis):
@@ -84,7 +102,8 @@ class Policy:
 
     def tick(self) -> None:
         """Use a base of ported numbers, or a delta, that was imported since the last time; called once a second."""
-        self.mnp.refresh()
+        if self.mnp.refresh():
+            self._arrange()
         if self.mnp.problem != self._problem:
             self._problem = self.mnp.problem
             if self._problem:

@@ -166,7 +166,7 @@ class QueuedMessages:
             await shelf.flush()
             with shelf.noting_who_leaves() as left:
                 rows = await read()
-                at_rest = [row for row in rows if shelf.at_rest(row.message.id, left)]
+                at_rest = shelf.at_rest(rows, left)
             if not shelf.still_wanted:  # the ESME has been told that the store is away
                 break
             if not shelf.awaits_disk(wanted):

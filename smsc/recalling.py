@@ -13,7 +13,6 @@ from routing.facts import Facts
 from routing.steps import Step
 from smsc.clock import wall_ms
 from smsc.deciding import facts_of
-from smsc.joining import KEEP_S
 from smsc.limits_of_policy import recall_days, recall_duplicates
 from smsc.wire_forms import part_of
 from storage.recent import RecentMessage
@@ -40,7 +39,7 @@ class Recalling:
 
     async def read_parts(self, last_id: int) -> None:
         """Read what was decided about messages of which parts may come yet; to be awaited before anybody binds."""
-        above = first_id(wall_ms() - int(KEEP_S * 1000))
+        above = first_id(wall_ms() - int(self._core.configuration.queues.parts_keep_s * 1000))
         self._core.joining.recall(await self._core.store.recent.parts(above, last_id, PARTS_READ))
 
     def start(self, last_id: int) -> None:

@@ -18,6 +18,7 @@ from pdu.receipt_text import WORDS, MessageState
 from pdu.segments import UDHI
 from pdu.tlvs import Tag, Tlvs
 from smsc.config.schema import AccountConfig
+from smsc.data_sm import as_data_sm
 from smsc.message_ids import format_uuid, id_format
 from smsc.text import payload_of, without_header
 
@@ -29,7 +30,7 @@ GSM = 3  # network type of network_error_code, SMPP 3.4 section 5.3.2.31
 LARGEST_SHOWN_ERROR = 999
 MINUTE_MS = 60_000
 _RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
-_NETWORK_ERROR_CODE, _MESSAGE_PAYLOAD = int(Tag.NETWORK_ERROR_CODE), int(Tag.MESSAGE_PAYLOAD)
+_NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
 _STATE_OCTETS = tuple(bytes([state]) for state in range(256))
 
 
@@ -133,21 +134,7 @@ def _unusual(
         short_message=octets,
         tlvs=tlvs,
     )
-    return _as_data_sm(body) if form.data_sm and takes_tlvs else body
-
-
-def _as_data_sm(pdu: DeliverSm) -> DataSm:
-    """Return the same in a data_sm, whose text is a TLV (SMPP 3.4 section 4.7.1)."""
-    return DataSm(
-        source_addr_ton=pdu.source_addr_ton,
-        source_addr_npi=pdu.source_addr_npi,
-        source_addr=pdu.source_addr,
-        dest_addr_ton=pdu.dest_addr_ton,
-        dest_addr_npi=pdu.dest_addr_npi,
-        destination_addr=pdu.destination_addr,
-        esm_class=pdu.esm_class,
-        tlvs=(*pdu.tlvs, (_MESSAGE_PAYLOAD, pdu.short_message)),
-    )
+    return as_data_sm(body) if form.data_sm and takes_tlvs else body
 
 
 def _tlvs(shown_id: bytes, state: int, error: int) -> Tlvs:

@@ -11,6 +11,9 @@ from smsc.text import payload_of
 
 MOST_ID_OCTETS = 255  # four times what the specification allows; an index of the store does not hold any length
 _STATES = frozenset(int(state) for state in MessageState)
+# To look a member of an enum up takes 0.1 us.
+_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.MESSAGE_STATE)
+_DELIVERED = int(MessageState.DELIVERED)
 
 
 def read_receipt(pdu: DeliverSm) -> tuple[bytes, int, int]:
@@ -19,9 +22,9 @@ def read_receipt(pdu: DeliverSm) -> tuple[bytes, int, int]:
     The id is empty when the receipt names no message.
     """
     if pdu.tlvs:
-        receipted_id = c_octets(pdu.tlvs, Tag.RECEIPTED_MESSAGE_ID)
-        if receipted_id and integer(pdu.tlvs, Tag.MESSAGE_STATE) == MessageState.DELIVERED:
-            return receipted_id, int(MessageState.DELIVERED), 0  # the text could add nothing
+        receipted_id = c_octets(pdu.tlvs, _RECEIPTED_MESSAGE_ID)
+        if receipted_id and integer(pdu.tlvs, _MESSAGE_STATE) == _DELIVERED:
+            return receipted_id, _DELIVERED, 0  # the text could add nothing
     text = parse(_text_octets(pdu))
     receipted_id, state, error = (text.id, int(text.state), _error_code(text.error)) if text else (b'', 7, 0)
     if pdu.tlvs:

@@ -36,7 +36,7 @@ async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
     messages = sent = 0
     while page := await core.store.unfinished(above, last_id, PAGE):
         above = page[-1][0].id
-        unsent = [message for message, was_sent in page if _is_unsent(message) and not was_sent]
+        unsent = [message for message, was_sent in page if is_unsent(message) and not was_sent]
         if unsent:
             for message in unsent:
                 message.repeated = True
@@ -90,7 +90,8 @@ async def rehome(core: Core, outbox: str, priority: int) -> None:
         await core.finishing.drain()
 
 
-def _is_unsent(message: Message) -> bool:
+def is_unsent(message: Message) -> bool:
+    """Return whether a message that was read from the store is one that operators should get."""
     return message.kind == Kind.MT and message.state == MessageState.ENROUTE
 
 

@@ -70,19 +70,22 @@ class Replies:
         self._congestion = congestion
         self._echoes: dict[int, list[Echo]] = {}
 
-    def accept(self, message: Message) -> Connection:
-        """Answer a message that is committed; return its connection, to be flushed."""
-        connection, response, held = message.reply
-        message.reply = None
-        if response.__class__ is MultiReply:
-            self.respond(connection, response.accept(), held)
-        elif held or connection.session.peer_version >= SMPP_5_0:
-            self.respond(connection, response, held)
-        else:
-            connection.session.respond(response)
-        if self._echoes and message.id in self._echoes:
-            self._answer_echoes(message.id, 0)
-        return connection  # type: ignore[no-any-return]
+    def accept(self, messages: list[Message]) -> set[Connection]:
+        """Answer messages that are committed; return their connections, to be flushed."""
+        touched: set[Connection] = set()
+        for message in messages:
+            connection, response, held = message.reply
+            message.reply = None
+            if response.__class__ is MultiReply:
+                self.respond(connection, response.accept(), held)
+            elif held or connection.session.peer_version >= SMPP_5_0:
+                self.respond(connection, response, held)
+            else:
+                connection.session.respond(response)
+            touched.add(connection)
+            if self._echoes and message.id in self._echoes:
+                self._answer_echoes(message.id, 0)
+        return touched
 
     def refuse(self, message: Message, status: int) -> Connection:
         """Answer a message that was admitted and is not accepted; return its connection, to be flushed."""

@@ -17,9 +17,11 @@ from typing import Any
 import msgspec
 import structlog
 
+from domain.errors import Fenced
 from perf.operator import Operator, OperatorSettings
 from routing.mnp import MnpBaseError
 from routing.plan import PlanError
+from smsc import __version__
 from smsc import config as configurations
 from smsc.clock import wall_ms
 from smsc.config.registered_senders import SendersFileError
@@ -41,6 +43,8 @@ SAMPLE_S = 1.0
 UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, MnpBaseError)
 """Files beside the configuration that changed since it was checked, or cannot be read."""
 GC_THRESHOLDS = (50_000, 20, 50)
+PATIENCE_S = 30.0  # with a node that is taking this one's work over
+FENCED_STATUS = 75  # EX_TEMPFAIL: whoever supervises starts the node anew
 
 
 class ServerError(Exception):
@@ -82,9 +86,10 @@ class Server:
         configuration = self.configuration
         data = configuration.data
         arguments = await connect_arguments(configuration, stack)
-        store = Store(arguments, configuration.node)
+        store = Store(arguments, configuration.node, __version__, str(configuration.http.listen))
+        store.health.on_fenced = _end_fenced
         stack.push_async_callback(store.close)
-        await store.open(wall_ms())
+        await store.open(wall_ms(), PATIENCE_S if configuration.cluster else 0)
         await self._start_operators(configuration, stack)
         last_id = await store.last_id()
         try:
@@ -215,6 +220,12 @@ async def connect_arguments(configuration: Configuration, stack: AsyncExitStack,
     watching = asyncio.create_task(postgres.keep_running(), name='postgres')
     stack.push_async_callback(_end, watching)
     return dict(postgres.connect_arguments)
+
+
+def _end_fenced(error: Fenced) -> None:
+    """End at once: whatever this process would still do, another node does."""
+    log.critical('node.fenced', reason=str(error), remedy='start it anew; give each process a node number of its own')
+    os._exit(FENCED_STATUS)
 
 
 async def _sample(statuses: Statuses) -> None:

@@ -4,6 +4,8 @@ Numbers come out as E.164 digits: `+`, a leading `00`, spaces, dashes and bracke
 would make another number of 79161234567.0. A prefix ends with `*`. CSV is divided by `;`, `,` or tabs; its column is
 found by the heading, and is the first one where there is none. Numbers in national form (`8916...`) become E.164 digits
 by the rules of `numbers`, as those of messages do; with `+` a number is never taken for one.
+
+A column `until`, as `smsc stop-list export` writes it, says when entries end.
 """
 
 import csv
@@ -11,6 +13,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from routing.numbers import WORLD_PREFIX, Normaliser, NumberRules
@@ -21,7 +24,10 @@ PAGE = 10_000
 SHOWN_BAD = 20
 HEADINGS = ('number', 'msisdn', 'phone', 'destination', 'subscriber', 'номер', 'телефон', 'абонент')
 
-UNTIL = 'until'  # a column of what `smsc stop-list export` writes, which is for people
+UNTIL = 'until'
+MINUTE_MS = 60_000
+MAX_ENDS = 100_000  # different ones in a file; a server holds 200 octets for each
+_DAY = 10  # characters of a date without a time
 
 _SEPARATORS = str.maketrans('', '', ' -()\u00a0\u2011\u2013')
 _GZIP = b'\x1f\x8b'
@@ -31,6 +37,9 @@ AS_WRITTEN = Normaliser(NumberRules())
 
 Entry = tuple[bool, int]
 """(prefix, number), as in storage.stop_lists."""
+
+Ending = tuple[bool, int, int | None]
+"""The same with its end, Unix milliseconds; None without one of its own."""
 
 
 class NumbersFileError(Exception):
@@ -53,6 +62,25 @@ def parse_entry(text: str, normaliser: Normaliser = AS_WRITTEN) -> Entry:
     return prefix, int(digits)
 
 
+def parse_until(text: str) -> int:
+    """Return the end of an entry in Unix milliseconds: `2027-02-15 10:30`, in UTC without an offset; a day counts to its
+    end. Raises ValueError, which says why.
+    """
+    text = text.strip()
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment += timedelta(days=len(text) <= _DAY)
+        return whole_minutes(int(moment.timestamp() * 1000))
+    except (ValueError, OverflowError) as error:
+        raise ValueError('is no time; write 2027-02-15 10:30 or 2027-02-15') from error
+
+
+def whole_minutes(at_ms: int) -> int:
+    """Return a moment as lists know it, which do not end within minutes: the next full one."""
+    return -(-at_ms // MINUTE_MS) * MINUTE_MS
+
+
 def is_rewritten(text: str, entry: Entry) -> bool:
     """Return whether an entry has other digits than the text it was parsed from, `00` aside."""
     digits = text.strip().removesuffix('*').translate(_SEPARATORS).removeprefix('+')
@@ -71,8 +99,8 @@ def for_import(text: str, normaliser: Normaliser) -> str:
 class NumbersFile:
     """One file, read page by page; `read` counts its entries, `bad` has (line, what is wrong) of its first mistakes.
 
-    `with_end` counts the entries that have a day in a column `until`, which is not read; `rewritten` those that stand
-    in the file in national form.
+    `with_end` counts the entries with an `until` of their own, `over` those whose end has passed, which are left out;
+    `rewritten` are those that stand in the file in national form.
     """
 
     def __init__(
@@ -81,20 +109,26 @@ class NumbersFile:
         column: str | None = None,
         skip_bad: bool = False,
         normaliser: Normaliser = AS_WRITTEN,
+        now_ms: int = 0,
     ) -> None:
-        """`column` names the column of a CSV file; with `skip_bad` mistakes are counted and left out."""
+        """`column` names the column of a CSV file; with `skip_bad` mistakes are counted and left out.
+
+        What ended before `now_ms`, Unix milliseconds, is left out, too.
+        """
         self._path = path
         self._column = column
         self._skip_bad = skip_bad
         self.read = 0
         self.bad: list[tuple[int, str]] = []
         self.bad_count = 0
-        self.with_end = 0
+        self.with_end = self.over = 0
         self.rewritten = 0
         self._normaliser = normaliser
+        self._now_ms = now_ms
         self._until = -1
+        self._ends: dict[str, int] = {}
 
-    def pages(self, on_progress: Callable[[int], None] = lambda octets: None) -> Iterator[list[Entry]]:
+    def pages(self, on_progress: Callable[[int], None] = lambda octets: None) -> Iterator[list[Ending]]:
         """Yield the entries; `on_progress` is told how many octets of the file were read so far.
 
         Raises NumbersFileError, for mistakes in lines only when the whole file was read, so that it names them all.
@@ -116,13 +150,13 @@ class NumbersFile:
         if not self.read:
             raise NumbersFileError(f'{self._path}: holds no number; nothing was changed, get the file again')
 
-    def _read(self, text: io.TextIOWrapper) -> Iterator[list[Entry]]:
+    def _read(self, text: io.TextIOWrapper) -> Iterator[list[Ending]]:
         lines = self._lines(text)
         line, first = next(lines, (1, ''))
         delimiter = max(';,\t', key=first.count)
         names = next(csv.reader([first], delimiter=delimiter), [])
         place, has_heading = self._place(names)
-        page: list[Entry] = []
+        page: list[Ending] = []
         if not has_heading:
             self._take(page, first, delimiter, place, line)
         for line, one in lines:
@@ -158,7 +192,7 @@ class NumbersFile:
                 return place, True
         return 0, False
 
-    def _take(self, page: list[Entry], text: str, delimiter: str, place: int, line: int) -> None:
+    def _take(self, page: list[Ending], text: str, delimiter: str, place: int, line: int) -> None:
         """Take a line in. It is CSV by itself: a quote without its end swallows nothing of those behind it."""
         try:
             if '"' in text:
@@ -169,7 +203,11 @@ class NumbersFile:
             if not any(values):
                 return
             entry = parse_entry(text, self._normaliser)
-            page.append(entry)
+            until = self._until_of(values, line) if self._until >= 0 else None
+            if until is None or until > self._now_ms:
+                page.append((*entry, until))
+            else:
+                self.over += 1
         except csv.Error as error:
             self._note_bad(line, f'{text.strip()!r:.40} has a quote out of place ({error})')
         except ValueError as error:
@@ -177,8 +215,24 @@ class NumbersFile:
         else:
             self.read += 1
             self.rewritten += is_rewritten(text, entry)
-            if self._until >= 0 and any(values[self._until : self._until + 1]):
-                self.with_end += 1
+
+    def _until_of(self, values: list[str], line: int) -> int | None:
+        """Return the end that a line gives its entry, None for none. Raises ValueError."""
+        text = values[self._until].strip() if self._until < len(values) else ''
+        if not text:
+            return None
+        until = self._ends.get(text)
+        if until is None:
+            try:
+                until = self._ends[text] = parse_until(text)
+            except ValueError as error:
+                raise ValueError(f'has an `until`, {text!r:.40}, that {error}') from error
+            if len(self._ends) > MAX_ENDS:
+                raise NumbersFileError(
+                    f'{self._path}:{line}: has more than {MAX_ENDS} different `until`; write days without hours'
+                )
+        self.with_end += until > self._now_ms
+        return until
 
     def _note_bad(self, line: int, what: str) -> None:
         self.bad_count += 1

@@ -60,12 +60,12 @@ class UnknownOutcomes:
         for item, pdu in late:
             self.late += 1
             if self.held.pop(_key(item), None) is not None:
-                upstream.handle_answers(None, [(item, pdu)])
+                upstream.answering.handle(None, [(item, pdu)])
             elif pdu.command_status or not isinstance(pdu, SubmitSmResp):
                 continue
             elif message_of(item).state == MessageState.ENROUTE:
                 if self._take_back(item):
-                    upstream.handle_answers(None, [(item, pdu)])
+                    upstream.answering.handle(None, [(item, pdu)])
                 else:
                     self._note_second_id(item, pdu.message_id)
         self._core.sending.kick()

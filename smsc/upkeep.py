@@ -28,7 +28,6 @@ TICK_S = 0.5
 ACCOUNT_OFFLINE_S = 5.0
 CACHE_MS = 600_000  # how long a message waits for its receipt in memory
 SWEEP_S = 10.0
-LOW_WATER_S = 1.0
 PARTITIONS_S = 600.0
 CREDIT_S = 1.0  # how often balances are looked at again for which messages were refused
 OVERDUE_S = 3_600.0
@@ -41,7 +40,6 @@ class Upkeep:
     def __init__(self, node: 'Node') -> None:
         self._node = node
         self._core = node.core
-        self._low_water = 0
         self._sweep_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -49,7 +47,6 @@ class Upkeep:
         """Begin, in tasks of its own."""
         self._tasks = [
             asyncio.create_task(self._every(TICK_S, self._tick), name='tick'),
-            asyncio.create_task(self._every(LOW_WATER_S, self.save_low_water), name='low water'),
             asyncio.create_task(self._every(PARTITIONS_S, self._keep_partitions), name='partitions'),
             asyncio.create_task(self._every(OVERDUE_S, self._end_overdue), name='overdue'),
             asyncio.create_task(self._every(CREDIT_S, self._core.store.credit.refresh), name='credit'),
@@ -120,14 +117,6 @@ class Upkeep:
     @staticmethod
     def _reader_is_away(feed: 'Feed', now: float, after_s: float) -> bool:
         return not feed.outbox.offline and not feed.online and now - feed.idle_since > after_s
-
-    async def save_low_water(self) -> None:
-        """Commit the id below which a restart need not look: the first that only memory knows of."""
-        core = self._core
-        low_water = next(iter(core.live), core.ids.last)
-        if low_water != self._low_water:
-            await core.store.set_low_water(low_water)
-            self._low_water = low_water
 
     async def _keep_partitions(self) -> None:
         core = self._core

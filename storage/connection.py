@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
-from domain.errors import StoreUnavailable
+from domain.errors import Fenced, StoreUnavailable
 
 Connection: TypeAlias = 'asyncpg.Connection[asyncpg.Record]'
 T = TypeVar('T')
@@ -52,12 +52,17 @@ SETTINGS = {
 log = structlog.get_logger()
 
 
+def _ignore(error: Fenced) -> None:
+    """Nobody wants to know."""
+
+
 class Health:
     """Whether the store answers, as all connections to it have found; `available` is what ingress asks first."""
 
     def __init__(self) -> None:
         self.available = True
         self.failures = 0
+        self.on_fenced: Callable[[Fenced], None] = _ignore
 
     def note_failure(self, name: str, error: BaseException) -> None:
         """A connection found the store away."""
@@ -81,6 +86,7 @@ class StoreConnection:
     ) -> None:
         """`timeout_s` bounds each statement; longer ones count as a store that is away."""
         self.name = name
+        self.verify: Callable[[Connection], Awaitable[None]] | None = None  # whether this process may still commit
         self._timeout_s = timeout_s
         self._arguments = connect_arguments
         self._health = health
@@ -119,6 +125,10 @@ class StoreConnection:
                 if self._connection is not None and self._connection.is_in_transaction():
                     self._drop()
                 reason = error
+            except Fenced as error:
+                self._drop()
+                self._health.on_fenced(error)
+                raise
             except BaseException:
                 self._drop()
                 raise
@@ -148,6 +158,8 @@ class StoreConnection:
                 command_timeout=self._timeout_s,
                 server_settings={**SETTINGS, 'application_name': f'smsc {self.name}'},
             )
+            if self.verify is not None:
+                await self.verify(self._connection)
         return self._connection
 
     def _connected_still(self) -> bool:

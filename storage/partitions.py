@@ -89,12 +89,19 @@ async def drop_settled(connection: Connection, now_ms: int, keep_d: int) -> list
     return dropped
 
 
+async def unfinished_in(connection: Connection, start_ms: int) -> bool:
+    """Return whether a day holds a message that is not final, or a receipt that is still due. Reads the whole day."""
+    name = _name('message', start_ms)
+    found: bool = await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)')
+    return found
+
+
 async def _drop_if_settled(connection: Connection, start_ms: int) -> bool:
     """Drop one day; return whether it was settled. Raises LockNotAvailableError when a reader is in the way."""
     name = _name('message', start_ms)
     async with connection.transaction():
         await connection.execute('set local enable_seqscan = on')
-        if await connection.fetchval(f'select exists (select from {name} where state = 1 or notice = 2)'):
+        if await unfinished_in(connection, start_ms):
             return False
         await connection.execute(_TALLY.format(name=name))
         await connection.execute(_SPENT.format(name=name))

@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from domain.message import Asked, Kind, Message, Notice, Part
+from domain.message import LOOK_UP_WINDOW, Asked, Kind, Message, Notice, Part
 from pdu.codec import decode
 from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
@@ -22,13 +22,15 @@ MESSAGE_COLUMNS = (
     'expires_at',
     'pdu',
     'notice',
+    'country',
+    'operator',
 )
 """What an accept writes, in the order of `message_row`; the other columns have defaults."""
 
 RARE_COLUMNS = ('segments', 'reference', 'shown_id')
 """What it writes besides when a message of the batch needs it, in the order of `rare_values`."""
 
-DECIDED_COLUMNS = ('price', 'cost', 'charge', 'country', 'operator', 'category', 'decision')
+DECIDED_COLUMNS = ('price', 'cost', 'charge', 'category', 'decision')
 """The same, in the order of `decided_values`."""
 
 
@@ -139,6 +141,8 @@ def message_row(message: Message) -> tuple[Any, ...]:
         message.expires_at,
         pdu.octets,
         message.notice,
+        message.country,
+        message.operator,
     )
 
 
@@ -147,26 +151,23 @@ def rare_values(message: Message) -> tuple[int, int, int]:
     return message.segments, message.reference, message.shown_id
 
 
-def decided_values(message: Message) -> tuple[int, int, int, str, str, str, str]:
+def decided_values(message: Message) -> tuple[int, int, int, str, str]:
     """Return the values of DECIDED_COLUMNS."""
-    return (
-        message.price,
-        message.cost,
-        message.charge,
-        message.country,
-        message.operator,
-        message.category,
-        message.decision,
-    )
+    return message.price, message.cost, message.charge, message.category, message.decision
 
 
 def rows_of(messages: list[Message]) -> tuple[list[tuple[Any, ...]], list[str]]:
     """Return new messages as rows of table `message`, and the columns that at least one of them needs."""
     rows, columns = [message_row(message) for message in messages], list(MESSAGE_COLUMNS)
+    for m in messages:  # a generator costs more than the comparison
+        if m.price or m.category or m.decision or m.cost or m.reference or m.segments > 1 or m.shown_id or m.asked:
+            break
+    else:
+        return rows, columns
     if any(message.reference or message.segments > 1 or message.shown_id for message in messages):
         rows = [row + rare_values(message) for row, message in zip(rows, messages, strict=True)]
         columns += RARE_COLUMNS
-    if any(m.country or m.price or m.category or m.operator or m.decision or m.cost for m in messages):
+    if any(message.price or message.category or message.decision or message.cost for message in messages):
         rows = [row + decided_values(message) for row, message in zip(rows, messages, strict=True)]
         columns += DECIDED_COLUMNS
     if any(message.asked for message in messages):
@@ -215,6 +216,7 @@ def message_of(row: asyncpg.Record) -> Message:
         cost=row['cost'],
         charge=row['charge'],
         next_upstream=row.get('next_upstream', ''),
+        closes_at=LOOK_UP_WINDOW,
         asked=msgspec.json.decode(row['asked'], type=Asked) if row['asked'] else None,
     )
 

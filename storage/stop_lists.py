@@ -22,6 +22,9 @@ from storage.statements import MIGRATIONS, statement
 Entry = tuple[bool, int]
 """(prefix, number): `(False, 79161234567)`, or `(True, 7900)` for all numbers that begin with 7900."""
 
+Ending = tuple[bool, int, int | None]
+"""The same with its end, Unix milliseconds, 0 for good; None for that of the change."""
+
 LOCK_TIMEOUT_MS = 2_000
 """How long a server waits for a list that a command is writing; it goes on without, and comes again."""
 
@@ -30,6 +33,7 @@ DAY_MS = 86_400_000
 MAX_NOTE = 200
 
 _PUT, _TAKE, _TAKE_OTHERS = statement('stop_put'), statement('stop_take'), statement('stop_take_others')
+_MARKS = statement('stop_marks')
 _EXPIRE, _EXPIRED_LISTS = statement('stop_expire'), statement('stop_expired_lists')
 _CHANGES, _LOAD, _SHOW, _LISTS = (statement(f'stop_{name}') for name in ('changes', 'load', 'show', 'lists'))
 _PURGE, _PURGE_MARKS = statement('stop_purge'), statement('stop_purge_marks')
@@ -37,7 +41,12 @@ _SIZES = """
     select (select count(*) from stop_entry where list = $1 and not removed),
         (select count(*) from (select distinct prefix, number from stop_incoming) incoming)
 """
-_INCOMING = 'create temporary table stop_incoming (prefix boolean, number bigint) on commit drop'
+_INCOMING = """
+    create temporary table stop_incoming (prefix boolean, number bigint, until bigint) on commit drop;
+    create temporary table stop_incoming_mark (until bigint, mark integer) on commit drop
+"""
+_BROUGHT = 'drop table stop_incoming, stop_incoming_mark'
+_COLUMNS = ('prefix', 'number', 'until')
 _NEW_VERSION = """
     insert into stop_list (name, version) values ($1, 1)
     on conflict (name) do update set version = stop_list.version + 1 returning id, version
@@ -45,12 +54,15 @@ _NEW_VERSION = """
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Who changes a list, when and why; `until_ms` 0 for good. Times are Unix milliseconds."""
+    """Who changes a list, when and why; `until_ms` 0 for good. Times are Unix milliseconds. What is done `by_hand` goes
+    into the audit, in the same transaction, if it changes anything.
+    """
 
     who: str
     now_ms: int
     note: str = ''
     until_ms: int = 0
+    by_hand: bool = False
 
 
 class StopListError(Exception):
@@ -102,12 +114,14 @@ async def opened(connect_arguments: dict[str, Any]) -> AsyncIterator[Connection]
 async def put(
     connection: Connection,
     name: str,
-    pages: Iterable[Sequence[Entry]],
+    pages: Iterable[Sequence[Entry | Ending]],
     change: Change,
     replace: bool = False,
     force: bool = False,
 ) -> tuple[int, int]:
     """Put entries on a list, which is made if there is none; with `replace` all others are taken off.
+
+    Entries may have ends of their own, else they have that of the change.
 
     Returns how many were put on, or changed, and how many were taken off. Entries that are on the list already with the
     same note and end stay as they are, and since when. All of it happens or nothing, in a transaction that the caller
@@ -119,11 +133,16 @@ async def put(
         list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
         if replace and not force:
             await _check_shrinking(connection, name, list_id)
-        mark = await _mark(connection, change)
-        note = change.note[:MAX_NOTE]
-        came = _count(await connection.execute(_PUT, list_id, mark, version, change.until_ms, note))
-        went = _count(await connection.execute(_TAKE_OTHERS, list_id, mark, version)) if replace else 0
-        await connection.execute('drop table stop_incoming')
+        note, who = change.note[:MAX_NOTE], change.who[:MAX_NOTE]
+        await connection.execute(_MARKS, change.now_ms, change.until_ms, note, who)
+        came = _count(await connection.execute(_PUT, list_id, version, note, change.until_ms))
+        went = 0
+        if replace:
+            went = _count(await connection.execute(_TAKE_OTHERS, list_id, await _mark(connection, change), version))
+        await connection.execute(_BROUGHT)
+        if came or went:
+            what = f'{came} put on' + (f', {went} taken off' if replace else '')
+            await _audit(connection, name, what, change, change.note)
         return came, went
 
 
@@ -136,14 +155,19 @@ async def take(connection: Connection, name: str, entries: Sequence[Entry], chan
         list_id, version = await connection.fetchrow(_NEW_VERSION, name)  # type: ignore[misc]
         mark = await _mark(connection, change)
         went = _count(await connection.execute(_TAKE, list_id, mark, version))
-        await connection.execute('drop table stop_incoming')
+        await connection.execute(_BROUGHT)
+        if went:
+            some = ', '.join(shown(*entry) for entry in entries[:10]) + (', ...' if len(entries) > 10 else '')
+            await _audit(connection, name, f'{went} taken off', change, f'{some} {change.note}'.strip())
         return went
 
 
-async def _bring(connection: Connection, pages: Iterable[Sequence[Entry]]) -> None:
+async def _bring(connection: Connection, pages: Iterable[Sequence[Entry | Ending]]) -> None:
     await connection.execute(_INCOMING)
     for page in pages:
-        await connection.copy_records_to_table('stop_incoming', records=page)
+        if page:
+            columns = _COLUMNS[: len(page[0])]
+            await connection.copy_records_to_table('stop_incoming', records=page, columns=columns)
 
 
 async def _check_shrinking(connection: Connection, name: str, list_id: int) -> None:
@@ -153,6 +177,11 @@ async def _check_shrinking(connection: Connection, name: str, list_id: int) -> N
             f'{name} has {before} entries, and would have {after}: is the file whole? Nothing was changed; '
             'if the list is to shrink like that, give --force'
         )
+
+
+async def _audit(connection: Connection, name: str, what: str, change: Change, details: str) -> None:
+    if change.by_hand:
+        await record(connection, change.who, f'stop-list {name}: {what}', details)
 
 
 async def _mark(connection: Connection, change: Change) -> int:
@@ -168,33 +197,6 @@ async def _mark(connection: Connection, change: Change) -> int:
 
 def _count(status: str) -> int:
     return int(status.rpartition(' ')[2])
-
-
-async def put_by_hand(
-    connection: Connection,
-    name: str,
-    pages: Iterable[Sequence[Entry]],
-    change: Change,
-    replace: bool = False,
-    force: bool = False,
-) -> tuple[int, int]:
-    """The same as `put`, in the audit."""
-    async with connection.transaction():
-        came, went = await put(connection, name, pages, change, replace, force)
-        if came or went:
-            what = f'stop-list {name}: {came} put on' + (f', {went} taken off' if replace else '')
-            await record(connection, change.who, what, change.note)
-    return came, went
-
-
-async def take_by_hand(connection: Connection, name: str, entries: Sequence[Entry], change: Change) -> int:
-    """The same as `take`, in the audit."""
-    async with connection.transaction():
-        went = await take(connection, name, entries, change)
-        if went:
-            some = ', '.join(shown(*entry) for entry in entries[:10]) + (', ...' if len(entries) > 10 else '')
-            await record(connection, change.who, f'stop-list {name}: {went} taken off', f'{some} {change.note}'.strip())
-    return went
 
 
 async def show(connection: Connection, digits: str) -> list[Shown]:

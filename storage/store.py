@@ -4,7 +4,6 @@ Nothing here is per message: callers bring batches. A method that lost its conne
 looking first at what its lost commit may have left (architecture.md section 4), so callers never see a commit in doubt.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from storage.connection import Connection, Health, StoreConnection
 from storage.credit import Credit
 from storage.endings import Endings
 from storage.judged import JudgedRecords
+from storage.membership import Membership, end_connections
 from storage.migrations import migrate
 from storage.next_routes import Expected, NextRoutes
 from storage.parts import Parts
@@ -39,26 +39,29 @@ from storage.rows import (
 )
 from storage.stop_lists import StopListRecords
 from storage.switches import Switches
+from storage.takeover import Takeover, read_unfinished
 
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
-LEFTOVERS_POLL_S = 0.05
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part', 'parts')
 
 _STAGES = (
     *('accept', 'accept MO', 'sent', 'parts', 'query', 'repeat', 'finish'),
-    *('close', 'find', 'unpark', 'wait', 'upkeep', 'join', 'credit', 'judge'),
+    *('close', 'find', 'unpark', 'wait', 'upkeep', 'join', 'credit', 'judge', 'beat'),
 )
 
 
 class Store:
     """The messages in PostgreSQL, as the server uses them: one connection a stage."""
 
-    def __init__(self, connect_arguments: dict[str, Any], node: int) -> None:
-        """`connect_arguments` are asyncpg.connect's: a `dsn`, or `host`, `user`, `database`."""
+    def __init__(self, connect_arguments: dict[str, Any], node: int, version: str = '', address: str = '') -> None:
+        """`connect_arguments` are asyncpg.connect's: a `dsn`, or `host`, `user`, `database`. `version` and `address`
+        (of the HTTP port) are what other nodes are shown of this one.
+        """
         self.health = Health()
         self.node = node
+        self._shown_as = version, address
         self._connections = {
             name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health) for name in _STAGES
         }
@@ -69,6 +72,7 @@ class Store:
         self._connections['stop lists'] = StoreConnection(
             f'stop lists of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
         )
+        self.membership = Membership(node, self._connections['beat'])
         self.stop_lists = StopListRecords(self._connections['stop lists'])
         self.parts = Parts(self._connections['parts'])
         self.receipts = ReceiptRecords(*(self._connections[name] for name in ('find', 'unpark', 'sweep')))
@@ -83,22 +87,27 @@ class Store:
             node, connections['query'], connections['wait'], self._insert_waiting, self.credit.pay_more
         )
 
-    async def open(self, now_ms: int) -> None:
-        """Bring the schema up to date and make the partitions of the next days.
+    async def open(self, now_ms: int, patience_s: float = 0) -> None:
+        """Bring the schema up to date, make the partitions of the next days, and begin as this node.
 
         What an earlier run of this node left running in the server ends first, so that nothing is committed behind the
-        back of a recovery. Raises StoreUnavailable when the server cannot be reached within a minute.
+        back of a recovery; a node that takes its work over may go on for `patience_s` seconds. Raises StoreUnavailable
+        when the server cannot be reached within a minute.
         """
 
         async def prepare(connection: Connection, doubtful: bool) -> None:
-            earlier = f'smsc % of node {self.node}'
-            while await connection.fetchval(sql.END_LEFTOVERS, earlier):  # noqa: ASYNC110 - other processes
-                await asyncio.sleep(LEFTOVERS_POLL_S)
+            await end_connections(connection, self.node)
             await migrate(connection, sql.MIGRATIONS)
             await partitions.ensure(connection, now_ms)
-            await connection.execute('insert into node (node) values ($1) on conflict do nothing', self.node)
+            await self.membership.begin(connection, now_ms, *self._shown_as, patience_s)
 
-        await self._connections['upkeep'].run(prepare, give_up_s=60)
+        await self._connections['upkeep'].run(prepare, give_up_s=60 + patience_s)
+        for stage in self._connections.values():
+            stage.verify = self.membership.verify
+
+    def takeover(self, node: int) -> Takeover:
+        """Return what takes the work of a dead node over."""
+        return Takeover(self._connections['sweep'], self.node, node)
 
     async def close(self) -> None:
         """Part from the server; what was not committed is not."""
@@ -374,31 +383,13 @@ class Store:
 
         return await self._connections['upkeep'].run(fetch)
 
-    async def set_low_water(self, message_id: int) -> None:
-        """Commit the id below which a restart need not look."""
-
-        async def update(connection: Connection, doubtful: bool) -> None:
-            await connection.execute('update node set low_water = $2 where node = $1', self.node, message_id)
-
-        await self._connections['upkeep'].run(update)
-
     async def unfinished(self, above: int, up_to: int, limit: int) -> list[tuple[Message, bool]]:
         """Return a page of what a restart must take up, in order of ids, each with whether an operator has taken
         all of it.
         """
 
         async def fetch(connection: Connection, doubtful: bool) -> list[tuple[Message, bool]]:
-            rows = await connection.fetch(sql.UNFINISHED, above, up_to, limit)
-            if not rows:
-                return []
-            taken = await connection.fetch(
-                'select message_id from segment where message_id between $1 and $2'
-                ' group by message_id having count(distinct part) >= max(parts)',
-                rows[0]['id'],
-                rows[-1]['id'],
-            )
-            sent = {row[0] for row in taken}
-            return [(message_of(row), row['id'] in sent) for row in rows]
+            return await read_unfinished(connection, self.node, above, up_to, limit)
 
         return await self._connections['sweep'].run(fetch)
 

@@ -5,6 +5,7 @@ errors by setup.cfg. Nothing is left behind: each test has a loop of its own.
 """
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import structlog
 import uvloop
 
-pytest_plugins = ['tests.wire_table', 'tests.product.plugin']
+pytest_plugins = ['tests.wire_table', 'tests.product.plugin', 'tests.product.shared_process', 'tests.product.nodes']
 
 # The usual traceback with every local value takes seconds to draw.
 structlog.configure(
@@ -29,6 +30,12 @@ LOGS = structlog.get_config()
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Asynchronous tests run on uvloop, as the server does."""
     return {'uvloop': uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """Sets thousands of collected tests aside, so that no collection of garbage looks at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

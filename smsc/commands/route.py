@@ -36,10 +36,22 @@ def route(
     if upstream is not None:
         if account is not None:
             raise click.UsageError('--mo stands beside --account; an MO message comes from an upstream')
-        asked = MoQuestion(_known(configuration, 'upstream', upstream), destination, wall_ms(), sender, text)
+        asked = MoQuestion(
+            upstream=_known(configuration, 'upstream', upstream),
+            destination=destination,
+            now_ms=wall_ms(),
+            source_addr=sender,
+            text=text,
+        )
         answer = run_work(_mo_answer(path, configuration, asked))
     else:
-        question = Question(_account(configuration, account), destination, wall_ms(), sender, text)
+        question = Question(
+            account=_account(configuration, account),
+            destination=destination,
+            now_ms=wall_ms(),
+            source_addr=sender,
+            text=text,
+        )
         answer = run_work(_answer(path, configuration, question))
     click.echo(msgspec.json.encode(answer).decode() if as_json else page(answer))
 

@@ -17,7 +17,7 @@ from smsc.commands.running import ask_store, config_option, load_leniently, run_
 from smsc.config.policy_checks import is_list_name
 from smsc.config.schema import Configuration
 from smsc.control import ask
-from smsc.stop_list_file import Entry, NumbersFile, NumbersFileError, for_import
+from smsc.stop_list_file import Ending, NumbersFile, NumbersFileError, for_import, whole_minutes
 from storage import stop_lists as stored
 from storage.connection import Connection
 
@@ -63,23 +63,28 @@ def import_file(
     note: str,
     days: int | None,
 ) -> None:
-    """Put the numbers of FILE on a list: a number or prefix (7900*) a line, or CSV; plain or gzip. All or nothing."""
+    """Put the numbers of FILE on a list: a number or prefix (7900*) a line, or CSV; plain or gzip. All or nothing.
+
+    A column `until` says when entries end, in UTC: 2027-02-15 10:30, or a whole day.
+    """
     configuration = load_leniently(path)
-    numbers = NumbersFile(file, column, skip_bad, normaliser_for(configuration))
+    numbers = NumbersFile(file, column, skip_bad, normaliser_for(configuration), wall_ms())
     with click.progressbar(length=max(1, file.stat().st_size), label=f'reading {file.name}', file=sys.stderr) as bar:
 
-        def pages() -> Iterable[list[Entry]]:
+        def pages() -> Iterable[list[Ending]]:
             return numbers.pages(lambda octets: bar.update(octets - bar.pos))
 
         async def change(connection: Connection) -> tuple[int, int]:
-            return await stored.put_by_hand(connection, name, pages(), _change(note, days), replace, force)
+            return await stored.put(connection, name, pages(), _change(note, days), replace, force)
 
         came, went = _in_store(configuration, change)
     for line, what in numbers.bad:
         click.echo(f'{file}:{line}: left out: {what}', err=True)
     if numbers.with_end:
-        end = f'they end in {days} days' if days else 'they are on the list for good; with an end: --days'
-        click.echo(f'{file}: the `until` of {numbers.with_end} entries is not read: {end}', err=True)
+        others = f'the others in {days} days' if days else 'the others stay for good'
+        click.echo(f'{file}: {numbers.with_end} entries end by their own `until`, {others}', err=True)
+    if numbers.over:
+        click.echo(f'{file}: {numbers.over} entries left out: their `until` has passed', err=True)
     if numbers.rewritten:
         click.echo(f'{file}: {numbers.rewritten} numbers rewritten from national form', err=True)
     off = f', {went} taken off' if replace else ''
@@ -98,7 +103,7 @@ def add(path: Path, numbers: tuple[str, ...], name: str, note: str, days: int | 
     """Put NUMBERS on a list; 7900* stands for all that begin with 7900."""
     configuration = load_leniently(path)
     entries = entries_of(configuration, numbers)
-    came, _ = _in_store(configuration, lambda c: stored.put_by_hand(c, name, [entries], _change(note, days)))
+    came, _ = _in_store(configuration, lambda c: stored.put(c, name, [entries], _change(note, days)))
     click.echo(f'{name}: {came} put on, {len(entries) - came} there already')
     _take_up(configuration, name)
 
@@ -115,7 +120,7 @@ def remove(path: Path, numbers: tuple[str, ...], name: str | None, note: str) ->
 
     async def change(connection: Connection) -> dict[str, int]:
         names = [name] if name else [counted.name for counted in await stored.lists(connection)]
-        return {one: await stored.take_by_hand(connection, one, entries, _change(note, None)) for one in names}
+        return {one: await stored.take(connection, one, entries, _change(note, None)) for one in names}
 
     went = {one: count for one, count in _in_store(configuration, change).items() if count}
     for one, count in went.items():
@@ -180,7 +185,7 @@ def lists(path: Path) -> None:
 @list_option
 @click.option('--output', type=click.File('w', encoding='utf-8', lazy=True), default='-', help='Default stdout.')
 def export(path: Path, name: str, output: Any) -> None:
-    """Write a list as CSV. Of that, `import` reads the numbers; their days and notes are for people."""
+    """Write a list as CSV. Of that, `import` reads numbers and `until`; `since` and `note` are for people."""
     configuration = load_leniently(path)
     normaliser = normaliser_for(configuration)
 
@@ -190,7 +195,7 @@ def export(path: Path, name: str, output: Any) -> None:
             _write(output, heading)
             heading = ''
             for prefix, number, since_ms, until_ms, note in page:
-                until = _moment(until_ms) if until_ms else ''
+                until = _moment(whole_minutes(until_ms)) if until_ms else ''
                 quoted = '"' + ' '.join(note.split()).replace('"', '""') + '"' if note else ''
                 entry = for_import(stored.shown(prefix, number), normaliser)
                 _write(output, f'{entry};{_moment(since_ms)};{until};{quoted}\n')
@@ -240,7 +245,8 @@ def _accounts(configuration: Configuration, name: str) -> list[str]:
 
 def _change(note: str, days: int | None) -> stored.Change:
     now_ms = wall_ms()
-    return stored.Change(who(), now_ms, note, now_ms + days * stored.DAY_MS if days else 0)
+    until_ms = whole_minutes(now_ms + days * stored.DAY_MS) if days else 0
+    return stored.Change(who(), now_ms, note, until_ms, by_hand=True)
 
 
 def _moment(at_ms: int) -> str:

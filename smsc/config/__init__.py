@@ -91,6 +91,7 @@ def _with_paths(made: Configuration, folder: Path) -> Configuration:
     senders = _from(folder, made.senders, ('file',))
     prices = {name: _from(folder, prices, ('file',)) for name, prices in made.prices.items()}
     templates = {name: _from(folder, templates, ('file',)) for name, templates in made.templates.items()}
+    calendars = {country: _from(folder, one, ('file',)) for country, one in made.calendars.items()}
     return msgspec.structs.replace(
         made,
         data=folder / made.data,
@@ -100,6 +101,7 @@ def _with_paths(made: Configuration, folder: Path) -> Configuration:
         senders=senders,
         prices=prices,
         templates=templates,
+        calendars=calendars,
     )
 
 
@@ -116,6 +118,7 @@ def _stamps(made: Configuration) -> dict[str, str]:
         'senders.file': made.senders.file,
         **{f'prices.{name}.file': prices.file for name, prices in made.prices.items()},
         **{f'templates.{name}.file': templates.file for name, templates in made.templates.items()},
+        **{f'calendars.{country}.file': one.file for country, one in made.calendars.items()},
     }
     stamps: dict[str, str] = {}
     for key, path in tables.items():

@@ -23,6 +23,7 @@ from smsc.config.kinds import (
 from smsc.config.numbers_schema import AccountNumbersConfig
 from smsc.config.policy_schema import DailyLimitConfig, DuplicatesConfig, SenderKind, SenderText
 from smsc.config.prices_schema import GivenBackState
+from smsc.config.windows_schema import WindowsConfig
 
 
 class ReceiptsConfig(Part, frozen=True):
@@ -42,14 +43,6 @@ class ReceiptsConfig(Part, frozen=True):
         ),
     ] = None
     keep_h: Annotated[Hours, described('how long a receipt waits for the ESME, in hours')] = 72
-
-
-class WindowsConfig(Part, frozen=True):
-    """When an account's messages may be sent, in the subscriber's local time."""
-
-    working_days: Annotated[str | None, described('hours such as "09:00-21:00"')] = None
-    weekends: Annotated[str | None, described('hours such as "10:00-20:00"')] = None
-    outside: Annotated[Literal['wait', 'reject'], described('what happens outside of them')] = 'wait'
 
 
 BindType = Literal['transmitter', 'receiver', 'transceiver']
@@ -150,5 +143,5 @@ class AccountConfig(Part, frozen=True):
     receipts: Annotated[ReceiptsConfig, described('its receipts')] = ReceiptsConfig()
     windows: Annotated[
         WindowsConfig | None,
-        described('hours in which its messages may be sent', later='messages are sent at any hour'),
+        described("hours in which its messages may be sent, in the subscriber's time; none = any"),
     ] = None

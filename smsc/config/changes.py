@@ -8,7 +8,7 @@ from smsc.config.mnp_schema import MnpServiceConfig
 from smsc.config.prices_schema import PriceEntryConfig
 from smsc.config.schema import SECRETS, Configuration, Listen
 
-FIXED = ('node', 'data', 'store', 'http', 'queues', 'log')
+FIXED = ('node', 'cluster', 'data', 'store', 'http', 'queues', 'log')
 MAX_LINES = 50  # of one list: templates and prices may be thousands
 
 

@@ -26,6 +26,7 @@ from smsc.config.schema import (
     Status,
     UpstreamConfig,
 )
+from smsc.config.windows import mistakes_of_windows, statuses_of_windows
 from smsc.tls import TLS_FILES, TlsError, files_of, listener_context, upstream_context
 
 MAX_SYSTEM_ID = 15
@@ -57,9 +58,17 @@ class Checker:
         self._check_content()
         for mistake in check_numbers(configuration):
             self.note(*mistake)
-        for key, status in (*statuses_of(configuration), *statuses_of_limits(configuration)):
+        for key, status in (
+            *statuses_of(configuration),
+            *statuses_of_limits(configuration),
+            *statuses_of_windows(configuration),
+        ):
             self.check_status(key, status)
-        for mistake in (*mistakes_of(configuration), *mistakes_of_limits(configuration)):
+        for mistake in (
+            *mistakes_of(configuration),
+            *mistakes_of_limits(configuration),
+            *mistakes_of_windows(configuration),
+        ):
             self.note(*mistake)
         for warning in warnings_of(configuration):
             self.warn(*warning)

@@ -187,7 +187,7 @@ class Reader:
             self._note(place, key, 'holds half a surrogate pair', 'write the character itself')
         if '${' in text:
             return Value(self._expand(text, key, place), place, expanded=True)
-        if node.tag == 'tag:yaml.org,2002:str':
+        if node.tag in ('tag:yaml.org,2002:str', 'tag:yaml.org,2002:timestamp'):  # a date is text until it is asked for
             return Value(text, place)
         try:
             return Value(read_word(text), place)

@@ -88,6 +88,8 @@ def _wanted_categories(configuration: Configuration) -> Iterator[tuple[str, OneO
     for key, when in _conditions(configuration):
         yield f'{key}.category', when.category or []
     yield 'stop_lists.exempt_categories', list(configuration.stop_lists.exempt_categories)
+    yield 'windows.exempt_categories', list(configuration.windows.exempt_categories)
+    yield 'windows.categories', list(configuration.windows.categories)
     limits = [('subscriber_limit', configuration.subscriber_limit)]
     limits += [(f'accounts.{name}.daily_limit', one.daily_limit) for name, one in configuration.accounts.items()]
     for key, limit in limits:

@@ -45,6 +45,7 @@ _DECIDED: tuple[tuple[str, str], ...] = (
     ('C31', 'A message that may have reached an operator is not cancelled: ESME_RCANCELFAIL.'),
     ('C31', 'After a crash that is every message that had been queued in memory, and not only on disk, before it.'),
     ('C32', 'What replace_sm makes a message longer by counts in the rate. Of a submit_multi, all or none are.'),
+    ('C32', 'Parts that wait for the others of their message, to be judged with them, are ESME_RREPLACEFAIL.'),
     ('D8', 'Parts that an ESME made stay as they are, on one link, in order; each has a receipt of its own.'),
     ('E6', 'A message that an operator took without a receipt being asked for ends as ACCEPTD; nobody is told.'),
     ('E8', 'A second final receipt of an operator is counted and changes nothing.'),

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from smsc.config.account_schema import AccountConfig, ReceiptsConfig, WindowsConfig
+from smsc.config.account_schema import AccountConfig, ReceiptsConfig
+from smsc.config.cluster_schema import ClusterConfig
 from smsc.config.content_schema import FraudConfig, TemplatesConfig
-from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, RedisUrl, Status, described
+from smsc.config.kinds import SECRETS, Listen, Network, OneOrMore, Part, PositiveSeconds, RedisUrl, Status, described
 from smsc.config.mnp_schema import MnpConfig
 from smsc.config.numbers_schema import NumbersConfig
 from smsc.config.policy_schema import (
@@ -34,6 +35,7 @@ from smsc.config.upstream_schema import (
     SimulatorConfig,
     UpstreamConfig,
 )
+from smsc.config.windows_schema import CalendarConfig, SendingWindowsConfig, WindowsConfig
 
 __all__ = [
     'SECRETS',
@@ -95,6 +97,14 @@ class QueuesConfig(Part, frozen=True):
     cache: Annotated[int, described('messages an upstream keeps in memory while they wait for a receipt', ge=100)] = (
         50_000
     )
+    parts_keep_s: Annotated[
+        PositiveSeconds,
+        described(
+            'how long the parts to come of a message in parts take the route of the first, and wait for the upstream '
+            'that has taken some and fails',
+            wire='G2',
+        ),
+    ] = 300
 
 
 class LogConfig(Part, frozen=True):
@@ -124,6 +134,7 @@ class Configuration(Part, frozen=True):
     retention: Annotated[RetentionConfig, described('how long things are kept')] = RetentionConfig()
     queues: Annotated[QueuesConfig, described('what memory holds')] = QueuesConfig()
     log: Annotated[LogConfig, described('logs')] = LogConfig()
+    cluster: Annotated[ClusterConfig | None, described('several nodes with this configuration; none = one alone')] = None
     accounts: Annotated[dict[str, AccountConfig], described('ESMEs, by name')] = {}
     upstreams: Annotated[dict[str, UpstreamConfig], described('operators, by name')] = {}
     numbers: Annotated[NumbersConfig, described('numbers and where they belong')] = NumbersConfig()
@@ -140,6 +151,8 @@ class Configuration(Part, frozen=True):
     ] = None
     templates: Annotated[dict[str, TemplatesConfig], described('lists of text templates, by name')] = {}
     fraud: Annotated[FraudConfig, described('the fraud filter')] = FraudConfig()
+    windows: Annotated[SendingWindowsConfig, described('when messages may be sent')] = SendingWindowsConfig()
+    calendars: Annotated[dict[str, CalendarConfig], described('what days are, by country: its two letters')] = {}
     prices: Annotated[dict[str, PriceListConfig], described('price lists, by name')] = {}
     routes: Annotated[tuple[RouteConfig, ...], described('top to bottom, the first match decides')] = ()
     mo: Annotated[tuple[MoRouteConfig, ...], described('the same for MO messages')] = ()

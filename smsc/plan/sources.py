@@ -15,6 +15,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import msgspec
@@ -59,14 +60,14 @@ class CompiledFile(msgspec.Struct, frozen=True):
 
 def load_plan(data: Path) -> NumberPlan:
     """Return the number plan of a data folder: that of the world alone where nothing was imported. Raises PlanError."""
+    if not _paths(data / 'plan'):
+        return copy(_world_plan())
     return NumberPlan(_load_segments(data))
 
 
 def _load_segments(data: Path) -> Segments:
-    """Return what was compiled, or compile it, which takes a second or two for all of Russia. Raises PlanError."""
+    """Return what imports were compiled to, or compile them: a second or two for all of Russia. Raises PlanError."""
     folder = data / 'plan'
-    if not _paths(folder):
-        return _world()
     stamp = _stamp(folder)
     compiled = _read_compiled(folder / COMPILED)
     if compiled is not None and compiled.stamp == stamp:
@@ -97,6 +98,12 @@ def compile_plan(data: Path) -> Segments:
 def _world() -> Segments:
     """Return the plan that is shipped, made once: a process may hold several servers."""
     return flatten([world_ranges()])
+
+
+@functools.cache
+def _world_plan() -> NumberPlan:
+    """Return its look-up, made once too; whoever wants to change it takes a copy."""
+    return NumberPlan(_world())
 
 
 def keep_sources(data: Path, sources: Iterable[tuple[Source, Sequence[Range]]]) -> None:

@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import gc
 import json
 import os
 import random
@@ -204,7 +203,6 @@ class Inside(Product):
         super().__init__(*arguments)
         self._server: Server | None = None
         self._run: asyncio.Task[None] | None = None
-        self._gc = gc.get_threshold()
 
     @property
     def node(self) -> Node:
@@ -236,8 +234,6 @@ class Inside(Product):
             await run
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().remove_signal_handler(number)
-        gc.unfreeze()
-        gc.set_threshold(*self._gc)
 
 
 class Spawned(Product):

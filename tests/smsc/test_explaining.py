@@ -67,6 +67,10 @@ TREE: dict[str, Any] = {
 }
 
 
+def question_of(name, destination, now_ms, sender, text):
+    return Question(account=name, destination=destination, now_ms=now_ms, source_addr=sender, text=text)
+
+
 class Drawn:
     """A random configuration, and random messages for it."""
 
@@ -202,7 +206,7 @@ class Drawn:
         draw = self.random
         if self.asked is None or draw.random() < 0.7:
             name, text = draw.choice(('bank', 'shop')), draw.choice(TEXTS)
-            self.asked = Question(name, draw.choice(DESTINATIONS), 0, draw.choice(SENDERS), text)
+            self.asked = question_of(name, draw.choice(DESTINATIONS), 0, draw.choice(SENDERS), text)
         return msgspec.structs.replace(self.asked, now_ms=wall_ms())
 
 
@@ -372,7 +376,7 @@ async def test_an_upstream_that_is_off_or_away_is_said_to_be(running):
     await smscs['tele2'].stop()
     await until(lambda: not product.node.core.upstreams['tele2'].reachable)
     await ask(product.node.core.configuration.data, 'switch', kind='upstream', name='mts', off=True, who='me', note='')
-    found = await explained(product, Question('bank', '79160000005', wall_ms(), 'MyBank', 'code 1'))
+    found = await explained(product, question_of('bank', '79160000005', wall_ms(), 'MyBank', 'code 1'))
     states = {line['topic']: line['text'] for line in found['findings'] if line['topic'].startswith('upstream')}
     assert states == {'upstream mts': 'switched off by hand', 'upstream tele2': 'not available now'}
 
@@ -384,7 +388,7 @@ async def test_credit_that_does_not_pay_is_said_and_a_question_takes_nothing_of_
     await product.reload()
     credit = product.node.core.store.credit
     await credit.refresh(['bank'])
-    question = Question('bank', '79160000005', wall_ms(), 'MyBank', 'code 1')
+    question = question_of('bank', '79160000005', wall_ms(), 'MyBank', 'code 1')
     for _ in range(3):
         assert promised(await explained(product, question))[0] == 'accepted'
     await esmes['bank'].ask(submit_of(question))

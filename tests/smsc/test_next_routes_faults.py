@@ -1,5 +1,6 @@
 """Next routes and faults: kills, reloads, upstreams that are down or off, long messages half-way (wire.md G4)."""
 
+import asyncio
 import signal
 
 import pytest
@@ -175,6 +176,36 @@ async def test_a_message_whose_next_upstream_is_removed_ends_and_is_not_for_the_
         await found.start()
         await found.links_bound('mts')
         esme = await bind(found)
+    await settled(found, esme, message_id, 'UNDELIVERABLE')
+    assert len(mts.submits) == 1
+
+
+@pytest.mark.wire('G4', 'G7')
+async def test_a_message_ends_whose_next_upstream_is_removed_while_it_is_on_its_way_there(two, bind, monkeypatch):
+    monkeypatch.setattr('smsc.upkeep.MISSING_POLL_S', 3_600)  # which would wait for such messages, too
+    found, mts, _ = await two(routes=[codes('tele2')])
+    esme = await bind(found)
+    core, gate = found.node.core, asyncio.Event()
+    alone, drain = core.shelf.alone, core.next_routes.stage.drain
+
+    async def later(work):
+        await gate.wait()
+        return await alone(work)
+
+    def awaited():
+        gate.set()
+        return drain()
+
+    monkeypatch.setattr(core.shelf, 'alone', later)
+    monkeypatch.setattr(core.next_routes.stage, 'drain', awaited)
+    message_id = await esme.submit(b'code')
+    await mts.submitted(1)
+    failing = asyncio.create_task(fail(mts))
+    await until(lambda: core.next_routes.stage.load)
+    found.write(upstreams={'tele2': None}, routes=[OWN])
+    await found.reload()
+    gate.set()
+    await failing
     await settled(found, esme, message_id, 'UNDELIVERABLE')
     assert len(mts.submits) == 1
 

@@ -38,7 +38,7 @@ class Bench:
     def work(self) -> None:
         """Let the shelf do all it has to do."""
         shelf = self.shelf
-        while shelf._entries or shelf._late or shelf._wanted or shelf._forgotten or shelf._sweep:
+        while shelf._entries or shelf._late or shelf._reads.pending:
             with suppress(StopIteration):  # nothing in it has to wait
                 shelf._work().send(None)
 

@@ -1,6 +1,7 @@
 """The shelf on a real PostgreSQL: what memory has no room for, waits for its time or came late, comes back."""
 
 import asyncio
+from copy import copy
 
 import pytest
 
@@ -8,7 +9,7 @@ from domain.message import Message, Notice
 from pdu.pdus import DeliverSmResp
 from pdu.receipt_text import MessageState
 from pdu.status import CommandStatus
-from smsc import shelf as shelf_module
+from smsc import shelf_reads
 from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
 from storage.rows import Outcome
@@ -268,6 +269,27 @@ async def test_a_message_that_leaves_during_a_read_does_not_come_back(bench):
     assert await bench.take_all(bench.upstream) == ids_of(messages[3:])
 
 
+async def test_a_receipt_that_is_read_while_its_message_leaves_memory_is_delivered(bench):
+    (message,) = await bench.accept(1)
+    bench.upstream.put(message)
+    await bench.shelf.drain()
+    bench.upstream.go_online()
+    bench.account.go_online()
+    await bench.shelf.drain()
+    (sent,) = bench.upstream.take(1)
+    sent.upstream_message_id = '1'
+    await bench.store.record_sent([sent], [])
+    found = copy(sent)  # as the receipt's correlation read it from the store
+    bench.store.hold()
+    bench.shelf.finish_late([Outcome(found, MessageState.DELIVERED, 0, Notice.DUE)])
+    await bench.store.read.wait()  # the receipt's row, on its way back
+    bench.shelf.left(sent)  # it is heard only now that the submit is committed
+    bench.store.passing.set()
+    await bench.shelf.drain()
+    assert [(read.id, read.state) for read in bench.account.take(5)] == [(message.id, MessageState.DELIVERED)]
+    assert bench.account.depth == 0
+
+
 async def test_a_message_that_cannot_be_put_on_disk_takes_no_other_with_it(bench):
     first, bad, last = await bench.accept(3)
     bench.upstream.put(first)
@@ -306,7 +328,7 @@ async def test_attempts_are_counted_on_through_the_disk(bench):
 
 @pytest.mark.wire('C21')
 async def test_all_that_ran_out_of_time_is_told_at_once_and_once(bench, monkeypatch):
-    monkeypatch.setattr(shelf_module, 'EXPIRED_BATCH', 3)
+    monkeypatch.setattr(shelf_reads, 'EXPIRED_BATCH', 3)
     loaded = await bench.accept(4, expires_at=NOW_MS + 10)
     for message in loaded:
         bench.upstream.put(message)
@@ -337,8 +359,8 @@ async def test_what_ran_out_of_time_is_not_read_while_its_end_is_committed(bench
 
 
 async def test_a_sweep_waits_until_what_it_told_is_gone_from_disk(bench, monkeypatch):
-    monkeypatch.setattr(shelf_module, 'EXPIRED_BATCH', 2)
-    monkeypatch.setattr(shelf_module, 'EXPIRED_BOUND', 4)
+    monkeypatch.setattr(shelf_reads, 'EXPIRED_BATCH', 2)
+    monkeypatch.setattr(shelf_reads, 'EXPIRED_BOUND', 4)
     messages = await bench.accept(7, expires_at=NOW_MS + 10)
     for message in messages:
         bench.account.put(message)

@@ -2,10 +2,12 @@
 
 import gzip
 import tracemalloc
+from datetime import UTC, datetime
 
 import pytest
 
-from smsc.stop_list_file import PAGE, NumbersFile, NumbersFileError, parse_entry
+from smsc import stop_list_file
+from smsc.stop_list_file import PAGE, NumbersFile, NumbersFileError, parse_entry, parse_until
 
 NUMBER = 79161234567
 PACKED = gzip.compress(b''.join(b'%d\n' % number for number in range(79160000000, 79160009000, 7)), mtime=0)
@@ -22,7 +24,11 @@ def file_of(tmp_path):
 
 
 def entries(file):
-    return [entry for page in file.pages() for entry in page]
+    return [entry[:2] for page in file.pages() for entry in page]
+
+
+def ends(file):
+    return [until_ms for page in file.pages() for _, _, until_ms in page]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +143,36 @@ def test_a_line_without_end_is_not_read_whole(file_of, begin):
         tracemalloc.stop()
 
 
-def test_entries_with_a_day_of_their_own_are_counted(file_of):
-    file = file_of('number;since;until;note\n79161234567;2027-01-15;2027-02-15;x\n7900*;2027-01-15;;\n')
-    assert len(entries(file)) == 2
-    assert file.with_end == 1
+@pytest.mark.parametrize(
+    ('text', 'moment'),
+    [
+        ('2027-02-15 10:30', (2027, 2, 15, 10, 30)),
+        (' 2027-02-15T10:30:00Z ', (2027, 2, 15, 10, 30)),
+        ('2027-02-15 10:29:01', (2027, 2, 15, 10, 30)),
+        ('2027-02-15 13:30+03:00', (2027, 2, 15, 10, 30)),
+        ('2027-02-15', (2027, 2, 16)),
+    ],
+)
+def test_an_end_is_read_as_people_write_it(text, moment):
+    assert parse_until(text) == datetime(*moment, tzinfo=UTC).timestamp() * 1000
+
+
+def test_entries_have_the_ends_of_their_lines_and_what_has_ended_is_left_out(file_of):
+    content = 'number;since;until;note\n1;;2027-02-15 10:30;x\n2;2027-01-15;;\n3;;2027-02-15 10:00\n4\n'
+    now_ms = parse_until('2027-02-15 10:00')
+    file = file_of(content, now_ms=now_ms)
+    assert ends(file) == [now_ms + 30 * 60_000, None, None]
+    assert (file.read, file.with_end, file.over) == (4, 1, 1)
+
+
+@pytest.mark.parametrize('text', ['soon', '15.02.2027', '2027-02-30', '0', '9999-12-31'])
+def test_an_end_that_is_no_time_is_a_mistake(file_of, text):
+    with pytest.raises(NumbersFileError, match=r"csv:2: '79161234567' has an `until`, .* no time; write 2027-02-15 10:3"):
+        entries(file_of(f'number;until\n79161234567;{text}\n'))
+
+
+def test_as_many_different_ends_as_would_fill_a_server_are_an_error(file_of, monkeypatch):
+    monkeypatch.setattr(stop_list_file, 'MAX_ENDS', 2)
+    lines = ''.join(f'{number};2027-02-15 10:{number % 3:02}\n' for number in range(79160000000, 79160000009))
+    with pytest.raises(NumbersFileError, match='csv:4: has more than 2 different `until`; write days'):
+        entries(file_of('number;until\n' + lines))

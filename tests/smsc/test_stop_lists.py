@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+from datetime import UTC, datetime, timedelta
+from unittest.mock import ANY
 
 import asyncpg
 import pytest
@@ -12,7 +14,7 @@ from smsc.cli import main
 from smsc.clock import wall_ms
 from smsc.control import ask
 from storage import stop_lists as stored
-from storage.stop_lists import Change, put, show, take
+from storage.stop_lists import DAY_MS, Change, put, show, take
 from tests.product.peers import submit
 from tests.product.running import account, everywhere_bound, free_port, run_command, upstream
 from tests.product.waiting import until
@@ -220,7 +222,20 @@ async def test_a_file_that_was_cut_short_does_not_empty_a_list(running, changing
     assert [await status(esme, NUMBER + place) for place in range(5)] == [REFUSED] * 2 + [0] * 3
 
 
-async def test_what_an_export_says_beside_the_numbers_is_not_lost_without_a_word(product, tmp_path):
+async def test_entries_of_a_file_hold_until_their_own_ends(running, tmp_path, monkeypatch):
+    product, _, esme = await running()
+    path = tmp_path / 'numbers.csv'
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    path.write_text(f'number;until\n{NUMBER};{tomorrow:%Y-%m-%d %H:%M}\n{NUMBER + 1};2001-02-15\n{NUMBER + 2};\n')
+    code, out, err = await run_command(product, 'stop-list', 'import', str(path), '--list', 'global')
+    assert (code, out) == (0, 'global: 3 numbers read, 2 of them new or changed\n')
+    assert f'{path}: 1 entries left out: their `until` has passed' in err
+    assert [await status(esme, NUMBER + place) for place in range(3)] == [REFUSED, 0, REFUSED]
+    monkeypatch.setattr('smsc.esme.wall_ms', lambda: wall_ms() + 2 * DAY_MS)
+    assert [await status(esme, NUMBER + place) for place in range(3)] == [0, 0, REFUSED]
+
+
+async def test_an_export_is_imported_with_the_ends_of_its_entries(product, tmp_path):
     found = await product(start=False, upstreams={'mts': upstream(free_port())})
 
     async def command(*words):
@@ -233,11 +248,18 @@ async def test_what_an_export_says_beside_the_numbers_is_not_lost_without_a_word
     path = tmp_path / 'own.csv'
     assert await command('export', '--list', 'own', '--output', str(path)) == (0, '')
     assert path.read_text().splitlines()[1].endswith(';"asked for ""it"""')
-    code, out = await command('import', str(path), '--list', 'own')
-    assert (code, 'the `until` of 1 entries is not read: they are on the list for good' in out) == (0, True)
+    code, out = await command('import', str(path), '--list', 'own', '--note', 'asked for "it"')
+    assert (code, '1 entries end by their own `until`, the others stay for good' in out) == (0, True)
+    assert 'own: 1 numbers read, 1 of them new or changed' in out  # by its note alone
+    assert await command('import', str(path), '--list', 'other', '--days', '3') == (0, ANY)
+    other = tmp_path / 'other.csv'
+    assert await command('export', '--list', 'other', '--output', str(other)) == (0, '')
+    lines = [one.read_text().splitlines()[1].split(';') for one in (path, other)]
+    assert lines[0][2]
+    assert lines[0][2] == lines[1][2]
     path.unlink()
     code, out = await command('export', '--list', 'nosuch', '--output', str(path))
-    assert (code, out, path.exists()) == (1, 'Error: there is no list nosuch; there are: own\n', False)
+    assert (code, out, path.exists()) == (1, 'Error: there is no list nosuch; there are: other, own\n', False)
 
 
 async def test_a_list_that_a_command_is_writing_keeps_no_other_list_from_being_followed(running, changing, monkeypatch):

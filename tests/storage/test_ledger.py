@@ -37,7 +37,7 @@ async def test_every_message_is_in_one_place(store, database):
 async def test_a_message_that_nobody_would_look_for_is_told(store, database):
     lost = mt_message()
     await store.accept([lost])
-    await store.set_low_water(lost.id + 1)
+    await store.membership.beat(lost.id + 1)
     ledger = await read_ledger(database)
     assert ledger.nowhere == 1
     assert not ledger.adds_up

@@ -198,13 +198,17 @@ async def test_parts_count_as_one_message(store):
     assert step.tell(again(submitted())) == 'got today (UTC): 1 of 2 from this account'
 
 
-@pytest.mark.parametrize('name', ['_RECENT', '_BOUNDARY'])
-async def test_it_is_read_in_the_order_of_the_key(store, sql, name):
+@pytest.mark.parametrize(
+    ('name', 'arguments'),
+    [('_RECENT', (['shop'], 1_000)), ('_BOUNDARY', (['shop'], 1_000)), ('_PARTS', (1_000,))],
+    ids=['messages', 'boundary', 'parts'],
+)
+async def test_it_is_read_in_the_order_of_the_key(store, sql, name, arguments):
     """Neither sorts a day nor reads one that is not asked for."""
     await store.accept([submitted()])
     await sql.execute('set enable_seqscan = off')
     question = getattr(recent, name)
-    rows = await sql.fetch('explain ' + question, first_id(NOW_MS) - 1, LAST_ID, ['shop'], 1_000)
+    rows = await sql.fetch('explain ' + question, first_id(NOW_MS) - 1, LAST_ID, *arguments)
     plan = '\n'.join(row[0] for row in rows)
     assert 'Sort' not in plan
     assert 'Index Scan' in plan

@@ -9,12 +9,13 @@ import pytest
 from domain.errors import StoreUnavailable
 from storage import stop_lists
 from storage.audit import read_audit
-from storage.stop_lists import DAY_MS, Change, StopListError, put, put_by_hand, show, take, take_by_hand
+from storage.stop_lists import DAY_MS, Change, StopListError, put, show, take
 from tests.domain.messages import NOW_MS
 
 A, B, C = (False, 79160000001), (False, 79160000002), (False, 79160000003)
 PREFIX = (True, 7900)
 CHANGE = Change('anna', NOW_MS, 'asked for it')
+BY_HAND = Change('anna', NOW_MS, 'asked for it', by_hand=True)
 
 
 @pytest.fixture
@@ -82,6 +83,21 @@ async def test_what_is_there_already_keeps_its_day_unless_something_about_it_cha
     assert [(one.until_ms, one.who) for one in await show(sql, str(A[1]))] == [(NOW_MS + 9 * DAY_MS, 'boris')]
 
 
+async def test_entries_have_ends_of_their_own(store, sql):
+    soon, late = NOW_MS + DAY_MS, NOW_MS + 9 * DAY_MS
+    change = Change('anna', NOW_MS, 'law', soon)
+    page = [(*A, late), (*B, None), (*C, 0), (*C, soon), (*PREFIX, soon), (*PREFIX, late)]
+    assert await put(sql, 'global', [page], change) == (4, 0)
+    found = {(row[0], row[1]): row[3] async for page in stop_lists.entries_of(sql, 'global') for row in page}
+    assert found == {A: late, B: soon, C: 0, PREFIX: late}
+    again = Change('boris', NOW_MS + 1, 'law', 0)
+    assert await put(sql, 'global', [[(*A, late), (*B, None), (*C, None), (*PREFIX, late)]], again) == (1, 0)
+    assert [(one.until_ms, one.who) for one in await show(sql, str(B[1]))] == [(0, 'boris')]
+    assert [(one.until_ms, one.who) for one in await show(sql, str(A[1]))] == [(late, 'anna')]
+    await store.stop_lists.expire(late)
+    assert await on_list(sql) == [B, C]
+
+
 async def test_a_change_that_fails_changes_nothing(store, sql):
     await put(sql, 'global', [[A]], CHANGE)
 
@@ -90,7 +106,7 @@ async def test_a_change_that_fails_changes_nothing(store, sql):
         raise ValueError('line 2 is no number')
 
     with pytest.raises(ValueError, match='line 2'):
-        await put_by_hand(sql, 'global', pages(), CHANGE, replace=True)
+        await put(sql, 'global', pages(), BY_HAND, replace=True)
     assert await on_list(sql) == [A]
     assert await sql.fetchval('select version from stop_list') == 1
 
@@ -113,9 +129,9 @@ async def test_lists_are_counted(store, sql):
 
 
 async def test_changes_by_hand_are_audited_and_those_that_change_nothing_are_not(store, sql, database):
-    await put_by_hand(sql, 'global', [[A, B]], CHANGE)
-    await put_by_hand(sql, 'global', [[A]], CHANGE)
-    await take_by_hand(sql, 'global', [A, C], Change('boris', NOW_MS, 'a mistake'))
+    await put(sql, 'global', [[A, B]], BY_HAND)
+    await put(sql, 'global', [[A]], BY_HAND)
+    await take(sql, 'global', [A, C], Change('boris', NOW_MS, 'a mistake', by_hand=True))
     entries = await read_audit(database, 10)
     assert [(entry.who, entry.what, entry.details) for entry in entries] == [
         ('anna', 'stop-list global: 2 put on', 'asked for it'),
@@ -191,10 +207,10 @@ async def test_a_list_is_not_replaced_by_less_than_half_of_it_unless_that_is_mea
     await put(sql, 'global', [whole], CHANGE)
     for few in ([A, B, B, A], []):
         with pytest.raises(StopListError, match=r'global has 5 entries, and would have [02]: .* --force'):
-            await put_by_hand(sql, 'global', [few], CHANGE, replace=True)
+            await put(sql, 'global', [few], BY_HAND, replace=True)
     assert await on_list(sql) == [A, B, C, *sorted(whole[3:])]
-    assert await put_by_hand(sql, 'global', [whole[:3]], CHANGE, replace=True) == (0, 2)
-    assert await put_by_hand(sql, 'global', [[A]], CHANGE, replace=True, force=True) == (0, 2)
+    assert await put(sql, 'global', [whole[:3]], BY_HAND, replace=True) == (0, 2)
+    assert await put(sql, 'global', [[A]], BY_HAND, replace=True, force=True) == (0, 2)
     assert await on_list(sql) == [A]
 
 

@@ -321,7 +321,7 @@ async def test_a_restart_finds_what_is_unfinished_page_by_page(store):
 
 async def test_the_low_water_mark_is_kept_by_node(store):
     assert await store.low_water() == 0
-    await store.set_low_water(12345)
+    await store.membership.beat(12345)
     assert await store.low_water() == 12345
 
 
@@ -539,7 +539,7 @@ HOT = {
     'FETCH_WAITING': lambda ids: (0, 'upstream mts', 0, 0, 0, NOW_MS, 10),
     'LANES_WITH_MORE': lambda ids: (0, ['upstream mts'], [0], [0], [0]),
     'EXPIRED_WAITING': lambda ids: (0, NOW_MS, 0, 0, 10),
-    'UNFINISHED': lambda ids: (ids[0], ids[-1], 10),
+    'UNFINISHED': lambda ids: (ids[0], ids[-1], 10, 0),
     'OVERDUE': lambda ids: (ids[0], ids[-1], 3, 10),
 }
 

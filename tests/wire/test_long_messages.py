@@ -427,7 +427,7 @@ async def test_a_late_answer_to_the_only_segment_that_waits_leaves_nothing_behin
     assert mts.long_messages.take_back(part)
     mts.tick(found.node.core.loop.time())
     assert mts.long_messages.waiting == 0
-    mts.handle_answers(None, [(part, pdus.SubmitSmResp(first.sequence_number, 0, smsc.next_id()))])
+    mts.answering.handle(None, [(part, pdus.SubmitSmResp(first.sequence_number, 0, smsc.next_id()))])
     for given in smsc.given:
         await smsc.deliver_receipt(given)
     await found.settle(DELIVERED=1)

@@ -11,9 +11,11 @@ from tests.product.peers import submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until
 from tests.smsc.number_services import NumberService
+from tests.wire.test_routing import parts_of
 
 PORTED = b'79160000001'  # to MTS, says the service too
 OTHER = b'79160000009'
+KNOWN = b'447300000001'  # the plan that is shipped knows its operator
 ROUTES = [
     {'name': 'to mts', 'when': {'operator': 'mts'}, 'failover': ['mts']},
     {'name': 'everything else', 'failover': ['other']},
@@ -32,13 +34,13 @@ def import_numbers(product, text: str) -> None:
 async def running(product, start_smsc, bind):
     """A product with two operators: what is known to be with MTS goes to the first. `base` is there when it starts."""
 
-    async def start(base: str = '', **mnp):
+    async def start(base: str = '', routes=ROUTES, **mnp):
         mts, other = await start_smsc(), await start_smsc()
         found = await product(
             start=False,
             accounts={'bank': account()},
             upstreams={'mts': upstream(mts.port), 'other': upstream(other.port)},
-            routes=ROUTES,
+            routes=routes,
             mnp={'operators': {'mTS': 'mts'}, **mnp},
         )
         if base:
@@ -114,3 +116,27 @@ async def test_when_no_answer_comes_in_time_the_number_plan_decides(running, ser
     await esme.submit(destination_addr=PORTED)
     assert [sent.destination_addr for sent in await other.submitted(1)] == [PORTED]
     assert service.asked == [[PORTED.decode()]]
+
+
+@pytest.mark.wire('G5')
+async def test_the_record_of_a_message_says_whom_its_number_was_ported_from(running):
+    found, mts, _, esme = await running(base=f'{KNOWN.decode()},mTS\n79160000001,mTS\n')
+    ported, not_in_the_plan, other = [
+        await esme.submit(destination_addr=number) for number in (KNOWN, PORTED, KNOWN[:-1] + b'8')
+    ]
+    await mts.submitted(2)
+    stories = [await found.story(message_id) for message_id in (ported, not_in_the_plan, other)]
+    assert [(story.operator, story.decision) for story in stories] == [
+        ('mts', 'ported from ee'),
+        ('mts', ''),
+        ('ee', ''),
+    ]
+
+
+async def test_it_says_so_of_parts_that_were_judged_on_their_text(running):
+    found, mts, _, esme = await running(
+        base=f'{KNOWN.decode()},mTS\n', routes=[{'name': 'codes', 'when': {'text': '~code'}, 'failover': ['mts']}]
+    )
+    ids = await esme.submit_all(parts_of(b'your co', b'de', destination_addr=KNOWN))
+    await mts.submitted(2)
+    assert {(await found.story(one)).decision.split(' from ')[0] for one in ids} == {'ported'}

@@ -1,0 +1,17 @@
+"""Configuration of several nodes that share the work."""
+
+from typing import Annotated
+
+from smsc.config.kinds import Part, PositiveSeconds, described
+
+
+class ClusterConfig(Part, frozen=True):
+    """Several nodes with the same configuration, one store and one Redis."""
+
+    dead_s: Annotated[
+        PositiveSeconds,
+        described(
+            'a node that has shown no sign of life for so long is dead: others take its work over. For half of it one goes '
+            'on sending without having shown any'
+        ),
+    ] = 8
