@@ -16,6 +16,7 @@ from pdu.status import CommandStatus
 from pdu.times import TimeFormatError
 from pdu.times import parse as parse_time
 from pdu.tlvs import Tag, find
+from smsc.clock import CLOCK
 from smsc.config.account_schema import AccountConfig
 from smsc.config.smpp_schema import SmppConfig
 from smsc.data_sm import converted
@@ -24,6 +25,7 @@ from smsc.text import payload_of
 HOUR_MS = 3_600_000
 SCHEDULE_HORIZON_MS = 30 * 24 * HOUR_MS
 MAX_VALIDITY_MS = 90 * 24 * HOUR_MS
+RELATIVE = b'R'  # ends a relative time, SMPP 3.4 section 7.1.1.2; the others are by the system's clock
 MAX_ADDRESS_DIGITS = 20
 MAX_ALPHANUMERIC = 11
 ALPHANUMERIC_TON, INTERNATIONAL_TON, SHORT_TON = 5, 1, 3
@@ -239,6 +241,7 @@ def set_times(message: Message, now_ms: int) -> None:
 
 def _time_ms(octets: bytes, now: datetime, status: CommandStatus) -> int:
     try:
-        return int(parse_time(octets, now).timestamp() * 1000)
+        at_ms = int(parse_time(octets, now).timestamp() * 1000)
     except TimeFormatError as error:
         raise Refused(status, str(error)) from error
+    return at_ms if octets.endswith(RELATIVE) else at_ms + CLOCK.ahead_ms()

@@ -246,7 +246,7 @@ def _charge(core: 'Core', message: Message, facts: Facts, segments: int, config:
 
 
 def record_of(facts: Facts) -> str:
-    """Return what a message's record says of its decision: whose number it was, where it is ported, and the steps' notes."""
+    """Return what a message's record says of its decision: whose number it was, if it is ported, and the steps' notes."""
     before = facts.place.operator
     if facts.operator == before or not before:
         return facts.note

@@ -48,7 +48,7 @@ def error_without_route(core: 'Core', account: str) -> int:
 
 
 def end_unrouted(core: 'Core', message: Message) -> None:
-    """End an accepted message that goes nowhere: as UNDELIV without a route and an error (wire.md C9), else rejected."""
+    """End an accepted message that goes nowhere: UNDELIV without a route and an error (wire.md C9), else rejected."""
     if message.error or message.route:
         core.reject(message, message.error or int(CommandStatus.ESME_RINVDSTADR))
     else:

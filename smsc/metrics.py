@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from pdu.receipt_text import MessageState
 from pdu.status import status_name
+from smsc.clock import CLOCK
 from smsc.node import Node
 from smsc.status import memory_mb
 
@@ -121,6 +122,8 @@ class Collector:
         yield CounterMetricFamily('smsc_store_failures', 'Operations the store failed at.', core.store.health.failures)
         yield GaugeMetricFamily('smsc_store_available', 'The store answers.', core.store.health.available)
         yield GaugeMetricFamily('smsc_messages_in_memory', 'Unfinished messages in memory.', len(core.live))
+        ahead = CLOCK.ahead_ms() / 1_000
+        yield GaugeMetricFamily('smsc_clock_ahead_seconds', "Of the system's clock; it is followed slowly.", ahead)
         yield GaugeMetricFamily('smsc_memory_bytes', 'Resident memory of the server.', memory_mb() * 1e6)
 
     def _mo(self) -> Iterator[Metric]:

@@ -43,7 +43,8 @@ RECEIPT_WANTED = 0x03  # bits of registered_delivery, SMPP 3.4 section 5.2.17
 class Failed(msgspec.Struct, gc=False):
     """A message that `failed` has not delivered, for `upstream`; `source` and `parked` as in `storage.rows.Outcome`.
 
-    `before` is its next upstream when that was known: of several failures that say the same, the first counts.
+    `before` is its next upstream when that was known: of several failures that say the same, the first counts. `state`
+    and `error` are those that a message ends with which is taken out.
     """
 
     message: Message
@@ -53,6 +54,8 @@ class Failed(msgspec.Struct, gc=False):
     source: Any = None
     parked: tuple[str, str] | None = None
     refused: bool = False  # it has not taken the message at all
+    state: int = int(MessageState.DELIVERED)
+    error: int = 0
 
 
 class NextRoutes:
@@ -98,7 +101,7 @@ class NextRoutes:
     ) -> bool:
         """Take an outcome that the upstream `failed` reports; False when the message ends with it, the caller sees to.
 
-        Called for all but a DELIVRD of a message that no next upstream has.
+        Called for all but a DELIVRD of a message that no next upstream has, and that has been sent once.
         """
         if not self.has_it(message, failed):
             if state == MessageState.DELIVERED:
@@ -110,12 +113,26 @@ class NextRoutes:
             return True
         name = '' if state == MessageState.DELIVERED else self._next(message, failed, state, error)
         if not name:
-            return False
+            return self._end_unsent(Failed(message, '', failed, '', source, parked, state=state, error=error))
         if source is not None and not (message.upstream_message_id or message.segment_stored):
             self._core.refuse_sources([source])  # it was sent once more, and is unanswered: the next time, it is known
             return True
         self.stage.items.append(Failed(message, name, failed, message.next_upstream, source, parked))
         self.stage.kick()
+        return True
+
+    def _end_unsent(self, item: Failed) -> bool:
+        """Let a receipt end a message that waits to be sent again, without that (wire.md F8); False for any other."""
+        message, core = item.message, self._core
+        if not message.repeated or (message.id in core.live and not message.counted):
+            return False
+        copies = [message]
+        if message.id in core.shelf.loaded:
+            copies += [one for up in core.upstreams.values() for one in up.feed.outbox.find_ids({message.id})]
+        for one in copies:  # at once, so that no link takes it before it is taken out
+            one.state, one.error = item.state, item.error
+        self.delivered.items.append(item)
+        self.delivered.kick()
         return True
 
     def handle_refusal(self, upstream: 'Upstream', message: Message, status: int) -> bool:
@@ -250,7 +267,7 @@ class NextRoutes:
             connection.session.respond(response)
             connection.flush()
 
-    # A late DELIVRD
+    # A late DELIVRD, or any receipt for what waits to be sent again
 
     async def _take_out(self, items: list[Failed]) -> None:
         await self._core.shelf.alone(partial(self._take_out_alone, items))
@@ -258,36 +275,38 @@ class NextRoutes:
     async def _take_out_alone(self, items: list[Failed]) -> None:
         """Take messages out of memory, wherever they wait, in the shelf's worker. Their rows go with their outcomes."""
         core = self._core
-        ids = {item.message.id for item in items}
-        waiting = {row.message.id for row in await core.store.amending.waiting_of(list(ids))}
-        loaded = ids & core.shelf.loaded
-        for upstream in core.upstreams.values() if loaded else ():
-            self._take_out_of(upstream, loaded)
+        states = {item.message.id: item.state for item in items}
+        waiting = {row.message.id for row in await core.store.amending.waiting_of(list(states))}
+        loaded = states.keys() & core.shelf.loaded
+        unsent = {item.message.id for item in items if item.message.repeated} & core.live.keys()
+        for upstream in core.upstreams.values() if loaded or unsent else ():
+            self._take_out_of(upstream, {message_id: states[message_id] for message_id in loaded | unsent})
         for item in items:
             message = item.message
             message.stored_wait = message.id in waiting
-            if message.id not in loaded:
-                message.counted = message.stored_wait  # it still waits, as its account sees it
+            if message.id not in core.live:  # on disk alone it still waits, as its account sees it
+                message.counted = message.stored_wait and message.id not in loaded
 
-    def _take_out_of(self, upstream: 'Upstream', ids: set[int]) -> None:
+    def _take_out_of(self, upstream: 'Upstream', states: dict[int, int]) -> None:
+        """Take messages, by their ids with what they end as, out of the memory of an upstream."""
         core, outbox = self._core, upstream.feed.outbox
-        waiting = outbox.find_ids(ids) if outbox.in_memory else []
+        waiting = outbox.find_ids(states.keys()) if outbox.in_memory else []
         outbox.withdraw_all(waiting)
         for message in waiting:
             core.count_sent(message)
             core.shelf.left(message)
         for item in upstream.begun():
             message = item.message if isinstance(item, Part) else item
-            if message.id in ids:
-                message.state = int(MessageState.DELIVERED)  # so that it is not sent again, nor the rest of it
+            if message.id in states:
+                message.state = states[message.id]  # so that it is not sent again, nor the rest of it
                 message.stored_wait = False
                 upstream.long_messages.drop(message)
                 core.count_sent(message)
 
     def _handle_delivered(self, items: list[Failed], _: None) -> None:
-        """These were delivered after all, and their next upstreams get them no more: they end."""
+        """These were delivered after all, or are not to be sent again: they end."""
         for item in items:
-            self._core.finish(item.message, MessageState.DELIVERED, 0, item.source, item.parked)
+            self._core.finish(item.message, item.state, item.error, item.source, item.parked)
         self._core.finishing.kick()
 
     # Receipts that are missing

@@ -16,10 +16,20 @@ _id = attrgetter('id')
 PRIORITIES = 5  # SMPP 5.0 section 4.7.14; 3.4 uses 0 to 3
 
 
+class Elsewhere:
+    """Where the messages of an outbox wait whose reader is on another node."""
+
+    __slots__ = ('name', 'node')
+
+    def __init__(self, name: str, node: int) -> None:
+        self.name = name
+        self.node = node
+
+
 class Shelf(Protocol):
     """Where an outbox puts what it does not hold in memory."""
 
-    def put(self, outbox: 'Outbox', message: Message, due_at: int) -> None:
+    def put(self, outbox: 'Outbox | Elsewhere', message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` 0 means at the end of its lane."""
 
     def keeps(self, outbox: 'Outbox', message: Message) -> bool:
@@ -53,9 +63,15 @@ class Outbox:
         self.in_memory = 0
         self.more_segments = 0  # beyond the first, of the messages in memory
         self.offline = True
+        self.elsewhere: Elsewhere | None = None  # the reader, when it is not here
         self.departures = 0  # how often its reader went away, and its lanes were forgotten
         self.lanes = [Lane() for _ in range(PRIORITIES)]
         self._shelf = shelf
+
+    @property
+    def place(self) -> 'Outbox | Elsewhere':
+        """Where on disk a message goes that is put there now."""
+        return self.elsewhere if self.elsewhere is not None and self.offline else self
 
     @property
     def on_disk(self) -> int:
@@ -85,8 +101,10 @@ class Outbox:
 
     def put_on_disk(self, message: Message) -> None:
         """Add a message at the end of its lane, by way of the disk."""
-        self.lanes[message.priority].on_disk += 1
-        self._shelf.put(self, message, 0)
+        place = self.place
+        if place is self:
+            self.lanes[message.priority].on_disk += 1
+        self._shelf.put(place, message, 0)
 
     def put_back(self, messages: Iterable[Message]) -> None:
         """Return messages that were taken but did not leave, ahead of what was accepted after them.
@@ -145,6 +163,11 @@ class Outbox:
         lane.cursor = min(lane.cursor, (first_due_at - 1, 0))
         self.refill()
 
+    def count_out(self, account: str, priority: int, messages: int) -> None:
+        """Know of messages on disk that another node has now."""
+        lane = self.lanes[priority]
+        lane.on_disk = max(0, lane.on_disk - messages)
+
     def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
         """Take in messages that were read from disk, in their order."""
         lane.head.extend(messages)
@@ -161,6 +184,7 @@ class Outbox:
     def go_online(self) -> None:
         """Somebody reads again."""
         self.offline = False
+        self.elsewhere = None
         self.refill()
 
     def go_offline(self) -> list[Message]:

@@ -126,6 +126,9 @@ def handle_repeated(core: Core, items: list[tuple['Upstream', Message | Part]], 
         if isinstance(item, Part):
             upstream.long_messages.handle_marked(item)
             continue
+        if item.state != MessageState.ENROUTE:  # a receipt has ended it meanwhile
+            upstream.submitting.drop(item)
+            continue
         if not item.upstreams or upstream.name not in core.upstreams:  # read from disk, or removed by a reload
             core.decide(item)
         if upstream.feed.online or _waits_for(core, upstream, item):

@@ -20,7 +20,7 @@ import structlog
 
 from domain.message import Message, Notice
 from pdu.status import CommandStatus
-from smsc.outbox import Outbox
+from smsc.outbox import Elsewhere, Outbox
 from smsc.shelf_reads import ShelfReads
 from smsc.shelf_rows import AnyRow, RowsInMemory
 from storage.rows import Outcome, Waiting
@@ -28,7 +28,7 @@ from storage.store import Store
 
 BATCH = 5_000
 Stored = TypeVar('Stored')
-Entry: TypeAlias = tuple[Outbox, Message, int]
+Entry: TypeAlias = tuple[Outbox | Elsewhere, Message, int]
 
 log = structlog.get_logger()
 
@@ -39,6 +39,7 @@ class DiskShelf:
     def __init__(self, store: Store, live: dict[int, Message], wall_ms: Callable[[], int]) -> None:
         self.on_fetched: Callable[[Outbox], None] = lambda outbox: None
         self.on_finished: Callable[[list[Outcome], set[int]], None] = lambda outcomes, changed: None
+        self.on_handed: Callable[[list[tuple[Elsewhere, Message]], int], None] = lambda handed, due_at: None
         self.on_expired: Callable[[list[tuple[str, Message]]], None] = lambda expired: None
         self.outbox_of: Callable[[Message], Outbox] = self._missing
         self.keep_until: Callable[[Message], int] = lambda message: message.expires_at
@@ -64,6 +65,11 @@ class DiskShelf:
         return len(self._entries) + len(self._late)
 
     @property
+    def taken_up(self) -> list[int]:
+        """The ids of the messages on disk that memory holds, or ends."""
+        return [*self.rows.read, *self.rows.expiring]
+
+    @property
     def loaded(self) -> KeysView[int]:
         """The ids of the messages on disk that memory holds."""
         return self.rows.read.keys()
@@ -72,7 +78,7 @@ class DiskShelf:
         """Return whether a message that was read from disk has its row in this outbox, not in one it was moved from."""
         return self.rows.read.get(message.id) is outbox
 
-    def put(self, outbox: Outbox, message: Message, due_at: int) -> None:
+    def put(self, outbox: Outbox | Elsewhere, message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` (Unix milliseconds) 0 means at the end of its lane."""
         self._entries.append((outbox, message, due_at))
         self._kick()
@@ -152,15 +158,18 @@ class DiskShelf:
         """Commit final states, receipts by way of the disk; return the ids that were not final before."""
         end = self.end_of_lane()
         rows = []
+        places: dict[int, Outbox | Elsewhere] = {}
         now_ms = self._wall_ms()
         for outcome in outcomes:
             message = outcome.message
             message.done_at = outcome.done_at = now_ms
             message.attempts = 0  # its receipt's begin
             if outcome.notice == Notice.DUE:
-                rows.append(Waiting(message, self.outbox_of(message).name, end, self.keep_until(message)))
+                place = places[message.id] = self.outbox_of(message).place
+                rows.append(_waiting(place, message, end, self.keep_until(message)))
         changed = await self._store.finish_late(outcomes, rows)
         placed = set(changed)
+        handed = []
         for outcome in outcomes:
             message = outcome.message
             message.stored_wait = False  # its row is gone; one that it has from now on is its receipt's
@@ -169,9 +178,14 @@ class DiskShelf:
             self.left(message)
             if outcome.notice == Notice.DUE and message.id in placed:
                 placed.discard(message.id)  # the same message may have come twice
-                outbox = self.outbox_of(message)
-                outbox.lanes[message.priority].on_disk += 1
-                outbox.refill()
+                place = places[message.id]
+                if isinstance(place, Elsewhere):
+                    handed.append((place, message))
+                else:
+                    place.lanes[message.priority].on_disk += 1
+                    place.refill()
+        if handed:
+            self.tell(self.on_handed, handed, end)
         ended = frozenset(changed)
         self.tell(self.on_finished, outcomes, changed)
         return ended
@@ -287,7 +301,7 @@ class DiskShelf:
     async def _put(self, entries: list[Entry]) -> None:
         end = self.end_of_lane()
         rows = [
-            Waiting(message, outbox.name, max(due_at, end), self.keep_until(message))
+            _waiting(outbox, message, max(due_at, end), self.keep_until(message))
             for outbox, message, due_at in entries
         ]
         await self._store.wait(rows)
@@ -295,11 +309,18 @@ class DiskShelf:
             message.stored_wait = True  # whoever still knows it, for an answer that comes late, ends its row too
             self._live.pop(message.id, None)
             self.left(message)
-            if not outbox.offline and outbox.in_memory == 0:
+            if isinstance(outbox, Outbox) and not outbox.offline and outbox.in_memory == 0:
                 self._reads.wanted[outbox] = None
+        handed = [(outbox, message) for outbox, message, _ in entries if isinstance(outbox, Elsewhere)]
+        if handed:
+            self.tell(self.on_handed, handed, end)
 
     async def _finish_late(self, outcomes: list[Outcome]) -> None:
         await self.end(outcomes)
 
     def _missing(self, message: Message) -> Outbox:
         raise LookupError(f'no outbox for message {message.id}')
+
+
+def _waiting(place: Outbox | Elsewhere, message: Message, due_at: int, expires_at: int) -> Waiting:
+    return Waiting(message, place.name, due_at, expires_at, place.node if isinstance(place, Elsewhere) else None)

@@ -63,8 +63,9 @@ def parse_entry(text: str, normaliser: Normaliser = AS_WRITTEN) -> Entry:
 
 
 def parse_until(text: str) -> int:
-    """Return the end of an entry in Unix milliseconds: `2027-02-15 10:30`, in UTC without an offset; a day counts to its
-    end. Raises ValueError, which says why.
+    """Return the end of an entry in Unix milliseconds: `2027-02-15 10:30`, in UTC without an offset.
+
+    A day counts to its end. Raises ValueError, which says why.
     """
     text = text.strip()
     try:

@@ -52,7 +52,7 @@ class Submitting:
     def send(self, connection: Connection, message: Message, now_ms: int) -> bool:
         """Put a submit_sm into a session; False when the message has run out of time or went elsewhere."""
         if message.expires_at <= now_ms or message.state != ENROUTE:
-            self._drop(message)
+            self.drop(message)
             return False
         if 0 < message.closes_at <= now_ms and not may_leave(self._upstream, message, now_ms):
             return False
@@ -97,7 +97,7 @@ class Submitting:
         log.warning('message.unencodable', message_id=message.id, upstream=self._upstream.name, error=str(error))
         self._core.reject(message, error.command_status)
 
-    def _drop(self, message: Message) -> None:
+    def drop(self, message: Message) -> None:
         """Send a message no more that ran out of time, or has ended while it waited."""
         core = self._core
         if message.state == MessageState.ENROUTE:

@@ -11,7 +11,7 @@ import structlog
 from domain.errors import StoreUnavailable
 from domain.ids import first_id
 from pdu.receipt_text import MessageState
-from smsc.clock import wall_ms
+from smsc.clock import CLOCK, wall_ms
 from smsc.core import HOUR_MS
 from smsc.next_routes import POLL_S as MISSING_POLL_S
 from smsc.outbox import Outbox
@@ -28,6 +28,7 @@ TICK_S = 0.5
 ACCOUNT_OFFLINE_S = 5.0
 CACHE_MS = 600_000  # how long a message waits for its receipt in memory
 SWEEP_S = 10.0
+EXPIRY_S = 1.0  # how often what ran out of time on disk is looked for, where anything waits there
 PARTITIONS_S = 600.0
 CREDIT_S = 1.0  # how often balances are looked at again for which messages were refused
 OVERDUE_S = 3_600.0
@@ -41,6 +42,7 @@ class Upkeep:
         self._node = node
         self._core = node.core
         self._sweep_at = 0.0
+        self._expiry_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -76,6 +78,7 @@ class Upkeep:
     def tick(self) -> None:
         """Let sessions and outboxes do what is due."""
         core, now = self._core, self._core.loop.time()
+        CLOCK.follow()
         self._node.listener.tick(now)
         self._node.mo.tick(now)
         for upstream in core.upstreams.values():
@@ -91,6 +94,9 @@ class Upkeep:
                 for message in account.feed.outbox.go_offline():
                     account.feed.outbox.put(message)
             account.feed.pump()
+        if now >= self._expiry_at:
+            self._expiry_at = now + EXPIRY_S
+            self._look_for_expired()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
             core.shelf.sweep()
@@ -98,6 +104,11 @@ class Upkeep:
                 upstream.trim_old(wall_ms() - CACHE_MS)
             core.shelf.recount([feed.outbox for feed in self._feeds()])
         self._node.ingress.resume()
+
+    def _look_for_expired(self) -> None:
+        """Let what ran out of time on disk be looked for; counts may be too low, so a sweep does it in any case."""
+        if self._core.store.health.available and any(feed.outbox.on_disk for feed in self._feeds()):
+            self._core.shelf.sweep()
 
     def _feeds(self) -> 'Iterator[Feed]':
         for upstream in self._core.upstreams.values():

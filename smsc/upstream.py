@@ -64,7 +64,7 @@ class Upstream:
         self.feed = Feed(outbox, TRANSMITTING, self.submitting.send, core.loop, core.readers, core.fence)
         self.started_at = float('-inf')
         self.available = False  # routes may choose it
-        self.reachable = False  # a link is bound, and it is not switched off
+        self.reachable = False  # a link is bound, here or at another node, and it is not switched off
         self.availability = Availability(config.availability, core.loop.time())
         self._response_times = ResponseTimes()
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
@@ -167,7 +167,8 @@ class Upstream:
 
     def see_availability(self) -> None:
         """Know that a link has come or gone, or anything else that this depends on."""
-        self.reachable = self.feed.online
+        feed = self.feed
+        self.reachable = feed.online or (feed.outbox.elsewhere is not None and not feed.off)
         self.available = self.reachable and not self.failing and not self.availability.busy
 
     def switch(self, off: bool) -> None:

@@ -19,13 +19,13 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from storage import statements as sql
 from storage.audit import record
 from storage.connection import Connection
 from storage.database_address import ProgramAddress, address_of
 from storage.embedded.installation import Installation, find_installations
 from storage.embedded.programs import environment
 from storage.migrations import compare, load, migrate
+from storage.statements import MIGRATIONS, statement
 
 TIMEOUT_S = 24 * 3600.0
 PROGRESS_S = 1.0
@@ -33,6 +33,7 @@ NOT_EMPTY = (
     'the store is not empty ({found}): a restore goes into a new one. Name another `data` folder or database, or move'
     ' the old one away first'
 )
+NOT_RESTORED = 'the backup could not be restored; the store is empty as before'
 _MAGIC = b'PGDMP'
 _CREATED = re.compile(r'^; Archive created at (.+)$', re.MULTILINE)
 _APPLIED = re.compile(r'^(\d+)\t(\w+)\t', re.MULTILINE)
@@ -70,7 +71,7 @@ async def take_backup(connect_arguments: dict[str, Any], path: Path, progress: P
 
     `connect_arguments` are asyncpg.connect's. Raises BackupError, leaving no file.
     """
-    if path.exists():
+    if path.exists():  # noqa: ASYNC240 - nothing else runs in this loop
         raise BackupError(f'{path} exists already; give each backup a name of its own, such as one with the date')
     address = address_of(connect_arguments)
     installation = await _installation_for(connect_arguments)
@@ -89,7 +90,7 @@ async def take_backup(connect_arguments: dict[str, Any], path: Path, progress: P
 
 async def _dump(installation: Installation, address: ProgramAddress, path: Path, progress: Progress) -> None:
     """Run pg_dump into a file that is there; it syncs the file itself."""
-    program = [installation.program('pg_dump'), '--format=custom', '--schema=public', '--no-owner', '--no-privileges']
+    program = [installation.program('pg_dump'), '--format=custom', '--no-owner', '--no-privileges']
     process = await _start([*program, '--encoding=UTF8', f'--file={path}', *address.arguments], address)
     showing = asyncio.create_task(_show(path, progress), name='backup progress')
     try:
@@ -103,11 +104,11 @@ async def _show(path: Path, progress: Progress) -> None:
     while True:
         await asyncio.sleep(PROGRESS_S)
         with suppress(FileNotFoundError):
-            progress(path.stat().st_size)
+            progress(path.stat().st_size)  # noqa: ASYNC240 - as above
 
 
-async def read_backup(path: Path) -> Backup:
-    """Return what a backup file holds. Raises BackupError when it is none of this product's, or cut short."""
+def _size_of(path: Path) -> int:
+    """Return the size of a backup file in octets. Raises BackupError when it does not begin like one."""
     try:
         with path.open('rb') as file:
             begins = file.read(len(_MAGIC))
@@ -116,6 +117,12 @@ async def read_backup(path: Path) -> Backup:
         raise BackupError(f'{path} cannot be read: {error.strerror or error}') from error
     if begins != _MAGIC:
         raise BackupError(f'{path} is no backup: take one with smsc backup, or pg_dump --format=custom')
+    return size_octets
+
+
+async def read_backup(path: Path) -> Backup:
+    """Return what a backup file holds. Raises BackupError when it is none of this product's, or cut short."""
+    size_octets = _size_of(path)
     installation = await _newest()
     restore = installation.program('pg_restore')
     listed = await _output([restore, '--list', path], f'{path} cannot be read as a backup')
@@ -136,7 +143,7 @@ async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str
     Raises BackupError, or MigrationError for a backup of a newer release; the store is empty then as before.
     """
     backup = await read_backup(path)
-    compare(load(sql.MIGRATIONS), backup.applied)
+    compare(load(MIGRATIONS), backup.applied)
     address = address_of(connect_arguments)
     installation = await _installation_for(connect_arguments)
     connection = await asyncpg.connect(**connect_arguments)
@@ -144,8 +151,7 @@ async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str
         await _refuse_running(connection)
         await _make_empty(connection)
         await _load(installation, address, path, progress)
-        await migrate(connection, sql.MIGRATIONS)
-        await connection.execute('analyze', timeout=TIMEOUT_S)
+        await migrate(connection, MIGRATIONS)
         marked: int = await connection.fetchval('select count(*) from message where state = 1 and repeated')
         await record(connection, who, 'store restored', f'{path.name}, taken {backup.taken}; {marked} marked')
     finally:
@@ -183,36 +189,39 @@ async def _load(installation: Installation, address: ProgramAddress, path: Path,
     """Stream a backup into the store, then the marking of what may be sent again, all in one transaction."""
     psql: list[str | Path] = [installation.program('psql'), '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-1', '-f', '-']
     reading, writing = os.pipe()
-    file = path.open('rb')
     try:
         loading = await _start([*psql, *address.arguments], address, reading, subprocess.DEVNULL)
-        try:
-            restore = [installation.program('pg_restore'), '--no-owner', '--no-privileges', '--file=-']
-            unpacking = await _start(restore, address, file.fileno(), writing)
-            showing = asyncio.create_task(_show_read(file.fileno(), progress), name='restore progress')
-            try:
-                await _finish(unpacking, f'{path} cannot be unpacked')
-            finally:
-                showing.cancel()
-                await asyncio.gather(showing, return_exceptions=True)
-            os.write(writing, _trailer())
-        except BaseException:
-            loading.kill()  # what it has begun is undone
-            await loading.communicate()
-            raise
-        finally:
-            os.close(writing)
-            writing = -1
-        await _finish(loading, 'the backup could not be restored, and the store is empty as before')
     finally:
-        file.close()
-        os.close(reading)
-        if writing >= 0:
-            os.close(writing)
+        os.close(reading)  # ours: whoever writes is to know when psql has ended
+    try:
+        await _unpack(installation, path, writing, progress)
+        with suppress(BrokenPipeError):  # psql has ended, and says below why
+            os.write(writing, statement('mark_restored').encode())
+    except BackupError:
+        with suppress(TimeoutError):  # it may be psql's trouble; else it ends here, and what it has begun is undone
+            async with asyncio.timeout(PROGRESS_S):
+                await _finish(loading, NOT_RESTORED)
+        raise
+    except BaseException:
+        loading.kill()
+        await loading.wait()
+        raise
+    finally:
+        os.close(writing)
+    await _finish(loading, NOT_RESTORED)
 
 
-def _trailer() -> bytes:
-    return f'\nset search_path = public;\n{sql.statement("mark_restored")};\n'.encode()
+async def _unpack(installation: Installation, path: Path, writing: int, progress: Progress) -> None:
+    """Write a backup as SQL into a pipe."""
+    program = [installation.program('pg_restore'), '--no-owner', '--no-privileges', '--file=-']
+    with path.open('rb') as file:
+        unpacking = await _start(program, ProgramAddress([], {}), file.fileno(), writing)
+        showing = asyncio.create_task(_show_read(file.fileno(), progress), name='restore progress')
+        try:
+            await _finish(unpacking, f'{path} cannot be unpacked; the store is empty as before')
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
 
 
 async def _show_read(descriptor: int, progress: Progress) -> None:

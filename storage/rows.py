@@ -92,12 +92,13 @@ class ParkedReceipt(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A message that waits in an outbox on disk until `due_at` (Unix milliseconds)."""
+    """A message that waits in an outbox on disk until `due_at` (Unix milliseconds); `node` None is the store's own."""
 
     message: Message
     outbox: str
     due_at: int
     expires_at: int
+    node: int | None = None
 
 
 class Fetched(msgspec.Struct, frozen=True):

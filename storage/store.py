@@ -39,7 +39,7 @@ from storage.rows import (
 )
 from storage.stop_lists import StopListRecords
 from storage.switches import Switches
-from storage.takeover import Takeover, read_unfinished
+from storage.takeover import Moved, Takeover, read_unfinished
 
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
@@ -307,11 +307,14 @@ class Store:
         await self._connections['wait'].run(insert)
 
     async def _insert_waiting(self, connection: Connection, entries: list[Waiting]) -> None:
-        if not entries:
-            return
+        for node in {entry.node for entry in entries}:
+            of_node = [entry for entry in entries if entry.node == node]
+            await self._insert_waiting_of(connection, self.node if node is None else node, of_node)
+
+    async def _insert_waiting_of(self, connection: Connection, node: int, entries: list[Waiting]) -> None:
         await connection.execute(
             sql.INSERT_WAITING,
-            self.node,
+            node,
             [entry.outbox for entry in entries],
             [entry.message.priority for entry in entries],
             [entry.due_at for entry in entries],
@@ -338,6 +341,15 @@ class Store:
             return [Fetched(row['seq'], row['due_at'], waiting_message_of(row)) for row in rows]
 
         return await self._connections['wait'].run(fetch)
+
+    async def give_waiting(self, outbox: str, node: int, now_ms: int, keep: list[int], limit: int) -> list[Moved]:
+        """Give up to `limit` of what is due in an outbox to a node, but not the messages in `keep`; return what."""
+
+        async def update(connection: Connection, doubtful: bool) -> list[Moved]:
+            rows = await connection.fetch(sql.GIVE_WAITING, self.node, node, outbox, now_ms, keep, limit)
+            return [Moved(*row) for row in rows]
+
+        return await self._connections['wait'].run(update)
 
     async def count_waiting(self, now_ms: int) -> list[Depth]:
         """Return how much each lane on disk holds, and how much of it is due."""

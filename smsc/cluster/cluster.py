@@ -1,18 +1,28 @@
-"""This node among the others: it beats, and takes over what dead ones leave. Alone, it keeps its low-water mark."""
+"""This node among the others: it beats, takes over what dead ones leave, and knows who has which sessions and links.
+
+Alone, it only keeps its low-water mark.
+"""
 
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from domain.errors import StoreUnavailable
 from smsc.cluster.beating import Beating
+from smsc.cluster.handoff import Handoff
+from smsc.cluster.presence import Peers, Presence, node_of_account, node_of_upstream
 from smsc.cluster.takeover import take_over
+from smsc.outbox import Elsewhere, Outbox
+from storage.between import Between
 
 if TYPE_CHECKING:
     from smsc.core import Core
 
 BEAT_S = 1.0
+SAY_S = 0.25
+SAY_AGAIN_S = 1.0
 
 log = structlog.get_logger()
 
@@ -24,6 +34,11 @@ class Cluster:
         self._core = core
         self.beating = Beating(core.store.membership, core.configuration.cluster, core.fence, core.loop.time)
         self.taken_over = 0
+        self.peers = Peers(core.configuration.node)
+        self.between: Between | None = None
+        self.handoff = Handoff(core, self._publish_moved)
+        self._said: Presence | None = None
+        self._said_at = 0.0
         self._floor: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
@@ -33,16 +48,27 @@ class Cluster:
         self._floor = await self._core.store.low_water()
         await self.beat()
         self._tasks = [asyncio.create_task(self._keep_beating(), name='beat')]
+        configuration = self._core.configuration
+        config, redis = configuration.cluster, configuration.store.redis
+        if config is not None and redis is not None:
+            between = self.between = Between(redis, config.name, self._handle)
+            self._everybody = between.key('presence')
+            self._me = between.key('moved', configuration.node)
+            await between.start((self._everybody, self._me))
 
     def take_up(self) -> None:
-        """What the node before left is back in memory."""
+        """What the node before left is back in memory: this node is one of the others from now on."""
         self._floor = None
+        if self.between is not None:
+            self._tasks.append(asyncio.create_task(self._keep_placing(), name='presence'))
 
     async def stop(self) -> None:
         """Beat no more; call `beat` once more when all is settled."""
         for task in (*self._tasks, *([self._taking] if self._taking else [])):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        if self.between is not None:
+            await self.between.stop()
 
     async def beat(self) -> None:
         """Commit that this node lives, and its low-water mark: the oldest message that memory alone knows."""
@@ -78,3 +104,83 @@ class Cluster:
             log.warning('cluster.later', reason=str(error))
         except Exception:
             log.exception('cluster.error')
+
+    # Who has what
+
+    def _publish_moved(self, node: int, octets: bytes) -> None:
+        if self.between is not None:
+            self.between.publish(self.between.key('moved', node), octets)
+
+    def _handle(self, channel: str, octets: bytes) -> None:
+        if channel == self._everybody:
+            self.peers.take(octets, self._core.loop.time())
+        elif channel == self._me:
+            self.handoff.take(octets)
+
+    async def _keep_placing(self) -> None:
+        while True:
+            try:
+                self.say()
+                self.place()
+            except Exception:
+                log.exception('cluster.error')
+            await asyncio.sleep(SAY_S)
+
+    def say(self) -> None:
+        """Let the others know what is here, if it has changed or they should hear of it again."""
+        now, presence = self._core.loop.time(), self.presence()
+        if self.between is not None and (presence != self._said or now - self._said_at >= SAY_AGAIN_S):
+            self._said, self._said_at = presence, now
+            self.between.publish(self._everybody, msgspec.json.encode(presence))
+
+    def presence(self) -> Presence:
+        """Return what is here; a node that drains has nothing for others."""
+        core = self._core
+        node, epoch = core.configuration.node, core.store.membership.epoch
+        if core.draining:
+            return Presence(node, epoch)
+        bound = [account for account in core.accounts.values() if account.sessions]
+        upstreams = [upstream for upstream in core.upstreams.values() if upstream.feed.online]
+        return Presence(
+            node,
+            epoch,
+            {account.name: len(account.feed.connections) for account in bound if account.feed.online},
+            {account.name: len(account.sessions) for account in bound},
+            {upstream.name: len(upstream.feed.connections) for upstream in upstreams},
+            {account.name: account.waiting for account in core.accounts.values() if account.waiting},
+        )
+
+    def place(self) -> None:
+        """Have each outbox without a reader here lead to the node that has one."""
+        core = self._core
+        if core.draining:
+            return
+        peers = self.peers.fresh(core.loop.time())
+        for account in core.accounts.values():
+            outbox = account.feed.outbox
+            if not account.feed.online and self._lead(outbox, node_of_account(account.name, peers)):
+                if not outbox.offline:
+                    for message in outbox.go_offline():
+                        outbox.put(message)
+                self._give(outbox)
+        for upstream in core.upstreams.values():
+            outbox = upstream.feed.outbox
+            if not upstream.feed.online:
+                found = not upstream.feed.off and self._lead(outbox, node_of_upstream(upstream.name, peers))
+                upstream.see_availability()
+                if found:
+                    core.failover.leave_now(upstream)
+                    self._give(outbox)
+
+    @staticmethod
+    def _lead(outbox: Outbox, node: int | None) -> bool:
+        """Have an outbox lead to a node; return whether it leads anywhere."""
+        if node is None:
+            outbox.elsewhere = None
+        elif outbox.elsewhere is None or outbox.elsewhere.node != node:
+            outbox.elsewhere = Elsewhere(outbox.name, node)
+        return node is not None
+
+    def _give(self, outbox: Outbox) -> None:
+        if outbox.on_disk:
+            self.handoff.give(outbox)

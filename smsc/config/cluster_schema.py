@@ -8,6 +8,9 @@ from smsc.config.kinds import Part, PositiveSeconds, described
 class ClusterConfig(Part, frozen=True):
     """Several nodes with the same configuration, one store and one Redis."""
 
+    name: Annotated[
+        str, described('what the keys of this cluster in Redis begin with', pattern='^[a-z0-9_-]{1,32}$')
+    ] = 'smsc'
     dead_s: Annotated[
         PositiveSeconds,
         described(

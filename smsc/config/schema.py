@@ -74,7 +74,13 @@ class StoreConfig(Part, frozen=True):
         str | None, described('DSN of a PostgreSQL 15 or newer; without it the node runs a private one in `data`')
     ] = None
     clickhouse: Annotated[str | None, described('history for reports', later='the server is not used')] = None
-    redis: Annotated[RedisUrl | None, described('remembers answers of `mnp.services`, as redis://host:6379/0')] = None
+    redis: Annotated[
+        RedisUrl | None,
+        described(
+            'what nodes of a `cluster` talk to each other by, and what remembers answers of `mnp.services`, as'
+            ' redis://host:6379/0'
+        ),
+    ] = None
 
 
 class HttpConfig(Part, frozen=True):
@@ -134,7 +140,9 @@ class Configuration(Part, frozen=True):
     retention: Annotated[RetentionConfig, described('how long things are kept')] = RetentionConfig()
     queues: Annotated[QueuesConfig, described('what memory holds')] = QueuesConfig()
     log: Annotated[LogConfig, described('logs')] = LogConfig()
-    cluster: Annotated[ClusterConfig | None, described('several nodes with this configuration; none = one alone')] = None
+    cluster: Annotated[ClusterConfig | None, described('several nodes with this configuration; none = one alone')] = (
+        None
+    )
     accounts: Annotated[dict[str, AccountConfig], described('ESMEs, by name')] = {}
     upstreams: Annotated[dict[str, UpstreamConfig], described('operators, by name')] = {}
     numbers: Annotated[NumbersConfig, described('numbers and where they belong')] = NumbersConfig()

@@ -25,7 +25,7 @@ async def test_what_a_killed_node_had_waiting_goes_out_by_another_one(nodes, sta
         assert await smsc.deliver_receipt(given) == 0
     again = await bind(second)
     await again.receipts(MESSAGES)
-    assert {pdu.short_message.split()[0] for pdu in again.delivered} == {f'id:{id}'.encode() for id in ids}
+    assert {pdu.short_message.split()[0] for pdu in again.delivered} == {f'id:{one}'.encode() for one in ids}
     await second.settle(DELIVERED=MESSAGES)
 
 

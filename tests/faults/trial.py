@@ -1,211 +1,240 @@
-"""One trial: load on the product, faults at seeded random moments of it, and the verdict when everything has settled.
+"""Trials on a plant: a fault at a seeded random moment of the traffic, and the verdict once everything has settled.
 
-A moment is a number of answers that the load got since the fault before was over, so that each fault falls into traffic
-and a seed picks the same order, kinds and distances again. What else the machine does still decides what exactly is in
-flight then. The caller owns the bench.
+A moment is a number of messages that are answered before it, so that the fault falls into traffic and a seed picks the
+same ones again. What else the machine does still decides what exactly is in flight then. Trials follow one another on
+one plant, each with its own messages; after one that went wrong the plant is of no further use. The caller owns it.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
+import time
 from random import Random
 
 import msgspec
 
-from perf.bench import BenchSettings
-from perf.operator import OperatorSettings
 from perf.processes import BenchError
-from tests.faults.bench import POLL_S, EndlessLoad, FaultBench
+from tests.faults.catalogue import Fault
+from tests.faults.inflicting import Inflicting
+from tests.faults.plant import DESTINATION_PREFIX, Plant
 from tests.faults.verdict import Bounds, Row, Verdict, judge, judge_status
 
 ALARMS = ('Traceback', 'stage.error', 'stage.item_refused', 'stage.batch_refused', 'shelf.error', 'upkeep.error',
-          'link.error', 'bind.error', 'connection.error')  # fmt: skip
-RECOVERY_TIMEOUT_S = 45
-SETTLE_TIMEOUT_S = 40
-BINDS, WINDOW = 4, 50
-LINKS, UPSTREAM_WINDOW = 2, 100
-DESTINATION_PREFIX = '79'
+          'link.error', 'bind.error', 'connection.error', 'cluster.error')  # fmt: skip
+POLL_S = 0.01
+RECOVERY_TIMEOUT_S = 60
+SETTLE_TIMEOUT_S = 60
 
 
-class Fault(StrEnum):
-    """What can happen."""
+class Pace(msgspec.Struct, frozen=True):
+    """How much traffic a trial has."""
 
-    SERVER = 'kill -9 of the server'
-    START = 'kill -9 of the server, and again while it starts'
-    POSTGRES = 'kill -9 of PostgreSQL'
-    BACKEND = 'kill -9 of a backend of PostgreSQL'
-    STALL = 'PostgreSQL stands still'
-    OPERATOR = 'kill -9 of the operator'
-    LINKS = 'the operator cuts all links'
-    BINDS = 'an ESME cuts all its binds'
-
-
-SERVER_KILLS = {Fault.SERVER: 1, Fault.START: 2}
-LINK_LOSSES = SERVER_KILLS | {Fault.OPERATOR: 1, Fault.LINKS: 1}
-BIND_LOSSES = SERVER_KILLS | {Fault.BINDS: 1}
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial. `faults` says how many of each kind; seed, rate and distance say when."""
-
-    seed: int
-    faults: dict[Fault, int]
-    rate_per_s: float = 1500
+    rate_per_s: int = 1500
     between: tuple[int, int] = (100, 1500)
-    """At least and at most so many messages are answered between faults."""
-    stall_s: tuple[float, float] = (1, 4)
-    """For at least and at most so long PostgreSQL stands still."""
-
-    def order(self, random: Random) -> list[Fault]:
-        """The faults in a random order."""
-        faults = [fault for fault, count in self.faults.items() for _ in range(count)]
-        random.shuffle(faults)
-        return faults
+    """At least and at most so many messages are answered before the fault."""
+    after: int = 300
+    """And so many after it."""
 
 
-def settings(**more: object) -> BenchSettings:
-    """A bench small enough that windows, outboxes and caches fill, and the disk is used."""
-    return BenchSettings(
-        operator=OperatorSettings(response_delay_ms=15, receipt_delay_ms=300),
-        binds=BINDS,
-        window=WINDOW,
-        links=LINKS,
-        upstream_window=UPSTREAM_WINDOW,
-        upstream={'reconnect': {'first_s': 0.1, 'last_s': 0.5}},
-        server={'queues': {'memory': 500, 'cache': 500}},
-        **more,  # type: ignore[arg-type]
-    )
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one trial came to. `wrong` names every promise that was broken."""
+
+    fault: str
+    nodes: int
+    seed: int
+    seconds: float
+    take_over_s: float = 0.0
+    """From the fault on, until the last message that was accepted before it had its receipt."""
+    silent_s: float = 0.0
+    """The longest time after it without a single ESME_ROK."""
+    fenced: int = 0
+    verdict: Verdict | None = None
+    wrong: list[str] = []
+
+    @property
+    def lost(self) -> int:
+        """Messages that were accepted and are nowhere, or have no receipt."""
+        return self.verdict.lost if self.verdict is not None else 0
+
+
+class Watch:
+    """Follows the ESME's book from a fault on."""
+
+    def __init__(self, plant: Plant, first: int) -> None:
+        book = plant.book
+        self._book = book
+        self.began_at = self._ok_at = time.monotonic()
+        self._ok = book.get('ok')
+        self._before = book.unreceipted(first, book.get('submitted'))
+        self.take_over_s = self.silent_s = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was accepted before has its receipt."""
+        return not self._before
+
+    def look(self) -> None:
+        """Called every few milliseconds."""
+        now, ok = time.monotonic(), self._book.get('ok')
+        if self._before:
+            receipts = self._book.receipts
+            while self._before and receipts[self._before[-1]]:
+                self._before.pop()
+            self.take_over_s = now - self.began_at
+        if self._book.get('rate_per_s'):
+            self.silent_s = max(self.silent_s, now - self._ok_at)
+        if ok != self._ok:
+            self._ok, self._ok_at = ok, now
 
 
 class Trial:
-    """A run of a plan on a bench that is up."""
+    """One fault on a plant that is settled."""
 
-    def __init__(self, bench: FaultBench, plan: Plan, show: Callable[[str], None] = lambda line: None) -> None:
-        self.bench = bench
-        self.plan = plan
-        self.done: Counter[Fault] = Counter()
-        self._show = show
-        self._random = Random(plan.seed)
-        self._load: EndlessLoad = bench.endless_load(
-            rate_per_s=plan.rate_per_s, destination_prefix=DESTINATION_PREFIX, ucs2_percent=30
-        )
-        self._doing: dict[Fault, Callable[[], Awaitable[None]]] = {
-            Fault.SERVER: self._kill_server,
-            Fault.START: lambda: bench.kill_while_starting(self._random.uniform(0.05, 1.5)),
-            Fault.POSTGRES: self._at_once(bench.kill_postmaster),
-            Fault.BACKEND: self._at_once(lambda: bench.kill_backend(self._random)),
-            Fault.STALL: lambda: bench.stall_postgres(self._random.uniform(*plan.stall_s)),
-            Fault.OPERATOR: bench.kill_operator,
-            Fault.LINKS: self._at_once(bench.cut_links),
-            Fault.BINDS: self._at_once(self._cut_binds),
-        }
+    def __init__(self, plant: Plant, fault: Fault, seed: int, pace: Pace) -> None:
+        self.plant = plant
+        self.fault = fault
+        self._seed = seed
+        self._pace = pace
+        self._random = Random(f'{seed} {fault.name}')
+        self._first = plant.book.get('submitted')
+        self._counters = plant.book.counters()
+        self._fenced = sum(node.fenced for node in plant.nodes)
+        self._after_id = 0
+        self._logs = {node.log: node.log.stat().st_size for node in plant.nodes}
+        self._watch: Watch | None = None
 
-    async def run(self) -> Verdict:
-        """Does all of it. Raises BenchError when the product does not come back from a fault."""
-        load = self._load
+    async def run(self) -> Outcome:
+        """Does it and judges. What goes wrong is in the outcome."""
+        began_at = time.monotonic()
+        wrong: list[str] = []
+        verdict = None
         try:
-            await load.bind()
-            async with asyncio.TaskGroup() as group:
-                submitting = group.create_task(load.submit())
-                for fault in self.plan.order(self._random):
-                    await self._answered(self._random.randint(*self.plan.between))
-                    self._show(f'{self._state()}  {fault}')
-                    await self._doing[fault]()
-                    self.done[fault] += 1
-                await self._answered(self.plan.between[1])
-                load.end_submitting()
-                self._show(f'{self._state()}  the load ends')
-                await submitting
-            wrong = await self._settled()
-            rows = await self._rows()
-        finally:
-            await load.stop()
-        verdict = judge(load.ledger, self.bench.seen, rows, self._bounds())
-        return msgspec.structs.replace(
-            verdict, wrong=[*verdict.wrong, *wrong, *await self._judge_ledger(), *self._alarms()]
+            wrong += await self._break_and_settle()
+            verdict = await self._judge()
+        except (BenchError, TimeoutError, OSError) as error:
+            wrong.append(f'{type(error).__name__}: {error}')
+        watch = self._watch
+        return Outcome(
+            fault=self.fault.name,
+            nodes=self.plant.settings.nodes,
+            seed=self._seed,
+            seconds=round(time.monotonic() - began_at, 1),
+            take_over_s=round(watch.take_over_s, 2) if watch else 0.0,
+            silent_s=round(watch.silent_s, 2) if watch else 0.0,
+            fenced=sum(node.fenced for node in self.plant.nodes) - self._fenced,
+            verdict=verdict,
+            wrong=[*wrong, *(verdict.wrong if verdict else []), *self._alarms(), *self._too_late()],
         )
 
-    def _state(self) -> str:
-        ledger = self._load.ledger
-        counts = {
-            'submitted': ledger.submitted,
-            'ok': ledger.ok,
-            'receipts': ledger.received,
-            'unknown': ledger.unknown,
-        }
-        return '  '.join(f'{count:>7} {name}' for name, count in counts.items())
+    async def _break_and_settle(self) -> list[str]:
+        plant, pace = self.plant, self._pace
+        self._after_id = await self._last_id()
+        plant.book.set('rate_per_s', pace.rate_per_s)
+        await self._answered(self._random.randint(*pace.between))
+        self._watch = watch = Watch(plant, self._first)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._keep_watching(watch))
+            await Inflicting(plant, self.fault, self._random, watch).inflict()
+            await self._answered(pace.after)
+            watching.cancel()
+        plant.book.set('rate_per_s', 0)
+        return await self._settled()
 
-    # Faults
-
-    async def _kill_server(self) -> None:
-        await self.bench.kill_server()
-        await self.bench.start_server()
-
-    def _cut_binds(self) -> None:
-        for session in list(self._load.sessions):
-            session.transport.abort()
-
-    @staticmethod
-    def _at_once(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
-        async def do() -> None:
-            work()
-
-        return do
-
-    def _bounds(self) -> Bounds:
-        def lost(losses: dict[Fault, int]) -> int:
-            return sum(self.done[fault] * count for fault, count in losses.items())
-
-        return Bounds(lost(LINK_LOSSES) * LINKS * UPSTREAM_WINDOW, lost(BIND_LOSSES) * BINDS * WINDOW)
+    async def _keep_watching(self, watch: Watch) -> None:
+        while True:
+            watch.look()
+            await asyncio.sleep(POLL_S)
 
     # Conditions
 
     async def _answered(self, count: int) -> None:
         """Waits until so many more messages are accepted and half as many receipts are here: traffic flows again."""
-        ledger = self._load.ledger
-        ok, received = ledger.ok + count, ledger.received + count // 2
-        await self._until(
-            lambda: ledger.ok >= ok and ledger.received >= received, 'in traffic again', RECOVERY_TIMEOUT_S
-        )
-
-    async def _until(self, is_so: Callable[[], bool], what: str, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not is_so():  # noqa: ASYNC110 - what is waited for is in other processes
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            server = self.bench.server
-            tail = server.tail() if server else ''
-            raise BenchError(f'not {what} after {timeout_s:g} s: {self._state()}; the server:\n{tail}') from None
+        book = self.plant.book
+        ok, received = book.get('ok') + count, book.get('received') + count // 2
+        give_up_at = time.monotonic() + RECOVERY_TIMEOUT_S
+        while book.get('ok') < ok or book.get('received') < received:
+            if time.monotonic() > give_up_at:
+                raise BenchError(f'not in traffic again after {RECOVERY_TIMEOUT_S:g} s: {book.counters()}')
+            await asyncio.sleep(POLL_S)
 
     async def _settled(self) -> list[str]:
-        """Waits until nothing is left to do in server and store; returns what still is when that takes too long."""
-        give_up_at = asyncio.get_running_loop().time() + SETTLE_TIMEOUT_S
-        while wrong := judge_status(await self.bench.ask('status')):
-            if asyncio.get_running_loop().time() > give_up_at:
+        """Waits until nothing is left to do anywhere; returns what still is when that takes too long."""
+        give_up_at = time.monotonic() + SETTLE_TIMEOUT_S
+        while wrong := await self._unsettled():
+            if time.monotonic() > give_up_at:
                 break
+            if self._watch is not None and not self._watch.is_over:
+                self._watch.look()
+            await asyncio.sleep(5 * POLL_S)
+        if self._watch is not None:
+            self._watch.look()
         return wrong
 
-    # What the store says
+    async def _unsettled(self) -> list[str]:
+        book = self.plant.book
+        last = book.get('submitted')
+        wrong = []
+        if unanswered := book.unanswered(self._first, last):
+            wrong.append(f'{unanswered} submits are not answered')
+        if unreceipted := book.unreceipted(self._first, last):
+            wrong.append(f'{len(unreceipted)} receipts have not come')
+        if wrong:
+            return wrong
+        try:
+            for status in await self.plant.statuses():
+                wrong += judge_status(status)
+            ledger = await self.plant.ledger()
+        except BenchError as error:
+            return [str(error)]
+        if not ledger.adds_up or ledger.waiting or ledger.nowhere:
+            wrong.append(f'smsc ledger: {ledger}')
+        return wrong
+
+    # The verdict
+
+    async def _last_id(self) -> int:
+        connection = await self.plant.connect()
+        try:
+            return int(await connection.fetchval('select coalesce(max(id), 0) from message'))
+        finally:
+            await connection.close()
+
+    async def _judge(self) -> Verdict:
+        book, settings, cost = self.plant.book, self.plant.settings, self.fault.cost
+        last = book.get('submitted')
+        bounds = Bounds(
+            cost.links * settings.links * settings.upstream_window, cost.binds * settings.binds * settings.window
+        )
+        told = book.told(self._first, last, self._counters)
+        verdict = judge(told, self.plant.seen[self._first : last], await self._rows(), bounds)
+        if cost.answers or not (verdict.refused or verdict.unknown):
+            return verdict
+        wrong = f'{verdict.refused} submits were refused and {verdict.unknown} not answered'
+        return msgspec.structs.replace(verdict, wrong=[*verdict.wrong, wrong])
 
     async def _rows(self) -> list[Row]:
-        connection = await self.bench.connect()
+        connection = await self.plant.connect()
         try:
             rows = await connection.fetch(
-                'select substr(destination_addr, $1)::bigint, id, state, notice, repeated from message order by id',
+                'select substr(destination_addr, $1)::bigint, id, state, notice, repeated from message'
+                ' where id > $2 order by id',
                 len(DESTINATION_PREFIX) + 1,
+                self._after_id,
             )
         finally:
             await connection.close()
-        return [Row(*row) for row in rows]
-
-    async def _judge_ledger(self) -> list[str]:
-        book = await self.bench.ask('ledger')
-        if book['adds_up'] and not book['waiting'] and not book['nowhere']:
-            return []
-        return [f'smsc ledger: {book}']
+        return [Row(number - self._first, *rest) for number, *rest in rows]
 
     def _alarms(self) -> list[str]:
-        text = (self.bench.folder / 'server.log').read_text(encoding='utf-8', errors='replace')
-        return [f'the log of the server has {text.count(alarm)} of {alarm}' for alarm in ALARMS if alarm in text]
+        wrong = [line for node in self.plant.nodes for line in node.ended_badly]
+        for log, size in self._logs.items():
+            with log.open('rb') as file:
+                file.seek(size)
+                text = file.read().decode(errors='replace')
+            wrong += [f'{log.name} has {text.count(alarm)} of {alarm}' for alarm in ALARMS if alarm in text]
+        return wrong
+
+    def _too_late(self) -> list[str]:
+        watch = self._watch
+        if watch is None or watch.take_over_s <= self.fault.within_s:
+            return []
+        return [f'the last receipt for what was accepted before came after {watch.take_over_s:.1f} s']
+

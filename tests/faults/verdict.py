@@ -5,12 +5,13 @@ ledgers carry.
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import msgspec
 
 from domain.message import Notice
 from pdu.receipt_text import MessageState
-from perf.load.ledger import OK, REFUSED, UNKNOWN, Ledger
+from perf.load.ledger import OK, REFUSED, UNKNOWN
 
 _EXAMPLES = 5
 
@@ -23,6 +24,49 @@ class Row(msgspec.Struct, frozen=True):
     state: int
     notice: int
     repeated: bool
+
+
+class Account(Protocol):
+    """What the ESME knows of messages, whose numbers begin with 0: a `perf.load.ledger.Ledger` is one."""
+
+    @property
+    def outcomes(self) -> bytes | bytearray:
+        """Of each message."""
+        ...
+
+    @property
+    def receipts_seen(self) -> bytes | bytearray:
+        """How many, of each message."""
+        ...
+
+    @property
+    def outstanding(self) -> int:
+        """Submits that wait for their response."""
+        ...
+
+    @property
+    def duplicated(self) -> int:
+        """Receipts after the first one of a message."""
+        ...
+
+    @property
+    def mismatched(self) -> int:
+        """Messages whose receipt has another message_id than their response."""
+        ...
+
+    @property
+    def unknown_receipts(self) -> int:
+        """Receipts of no message."""
+        ...
+
+    @property
+    def stray_responses(self) -> int:
+        """Responses to no request."""
+        ...
+
+    def message_id(self, offset: int) -> bytes:
+        """What the ESME was told; empty for nothing."""
+        ...
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -41,6 +85,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ok: int
     refused: int
     unknown: int
+    lost: int
+    """Answered with ESME_ROK, and not in the store, not seen by the operator, or without receipt."""
     stored: int
     delivered: int
     refused_but_stored: int
@@ -54,7 +100,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     wrong: list[str]
 
 
-def judge(ledger: Ledger, seen: bytes, rows: list[Row], bounds: Bounds) -> Verdict:
+def judge(ledger: Account, seen: bytes, rows: list[Row], bounds: Bounds) -> Verdict:
     """Hold the ledgers together: the load's, the operator's (`seen`, an octet a number) and the store's."""
     outcomes = ledger.outcomes
     by_outcome = {
@@ -101,6 +147,7 @@ def judge(ledger: Ledger, seen: bytes, rows: list[Row], bounds: Bounds) -> Verdi
         ok=len(ok),
         refused=len(refused),
         unknown=len(unknown),
+        lost=sum(n not in stored or n not in sent or not ledger.receipts_seen[n] for n in ok),
         stored=len(stored),
         delivered=sum(row.state == MessageState.DELIVERED for row in rows),
         refused_but_stored=len(refused & stored.keys()),

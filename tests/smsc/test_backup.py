@@ -1,10 +1,15 @@
 """`smsc backup` while messages go through, `smsc restore` into an empty store, and what goes on from there."""
 
 import asyncio
+from pathlib import Path
 
+import asyncpg
 import pytest
 
+from pdu.receipt_text import MessageState
+from storage.backup import BackupError, restore_backup, take_backup
 from storage.database_address import address_of
+from storage.migrations import MigrationError
 from tests.product.peers import receipt_of, submit
 from tests.product.running import everywhere_bound, run_command, upstream
 from tests.product.waiting import until
@@ -16,6 +21,10 @@ async def running(product, start_smsc):
     found = await product(upstreams={'mts': upstream(smsc.port)})
     await everywhere_bound(smsc)
     return found, smsc
+
+
+def ignore(octets: int) -> None:
+    """Progress that nobody looks at."""
 
 
 async def spare(product, **tree):
@@ -33,6 +42,7 @@ async def test_a_backup_taken_under_traffic_restores_to_a_ledger_that_adds_up(ru
         nonlocal taken
         while not stop.is_set():
             taken += len(await esme.submit_all(submit() for _ in range(20)))
+            await asyncio.sleep(0.02)  # the machine has other things to do
 
     sending = asyncio.create_task(keep_sending())
     await smsc.submitted(40)
@@ -66,13 +76,11 @@ async def test_after_a_restore_the_unfinished_go_on_marked_and_the_others_do_not
     await smsc.stop()
     await first.links_bound('mts', 0)
     waiting = await esme.submit(b'waits at the backup')
-    status, _, err = await run_command(first, 'backup', str(tmp_path / 'store.dump'))
-    assert (status, err) == (0, '')
+    await take_backup(first.arguments, tmp_path / 'store.dump', ignore)
     await first.stop()
 
     second = await spare(product, upstreams=first.tree['upstreams'])
-    status, _, err = await run_command(second, 'restore', str(tmp_path / 'store.dump'))
-    assert (status, err) == (0, '')
+    assert await restore_backup(second.arguments, tmp_path / 'store.dump', 'an operator', ignore) == 1
     assert (await second.story(waiting)).repeated
     await smsc.start()
     await second.start()
@@ -82,61 +90,70 @@ async def test_after_a_restore_the_unfinished_go_on_marked_and_the_others_do_not
     for given in smsc.given[2:]:
         await smsc.deliver_receipt(given)
     await again.receipts(2)
-    assert {receipt_of(pdu).stat for pdu in again.delivered} == {b'DELIVRD'}
+    assert {receipt_of(pdu).state for pdu in again.delivered} == {MessageState.DELIVERED}
     book = await second.settle(DELIVERED=4)
     assert book.accepted == 4
 
 
-async def test_a_store_that_holds_anything_or_is_in_use_is_not_restored_into(running, product, bind, tmp_path):
+async def test_a_store_that_holds_anything_or_is_in_use_is_not_restored_into(running, bind, tmp_path):
     first, smsc = running
-    path = str(tmp_path / 'store.dump')
-    assert (await run_command(first, 'backup', path))[0] == 0
-    status, _, err = await run_command(first, 'restore', path)
-    assert (status, 'stop every node first' in err) == (1, True)
+    path = tmp_path / 'store.dump'
+    await take_backup(first.arguments, path, ignore)
+    with pytest.raises(BackupError, match='node 1 uses the store: stop every node first'):
+        await restore_backup(first.arguments, path, 'an operator', ignore)
     esme = await bind(first)
     await esme.submit(registered_delivery=0)
     await smsc.submitted(1)
     await first.settle(ACCEPTED=1)
     await first.stop()
-    status, _, err = await run_command(first, 'restore', path)
-    assert (status, 'the store is not empty' in err) == (1, True)
+    with pytest.raises(BackupError, match='the store is not empty'):
+        await restore_backup(first.arguments, path, 'an operator', ignore)
     assert (await first.ledger()).accepted == 1
-    status, _, err = await run_command(first, 'backup', path)
-    assert (status, 'exists already' in err) == (1, True)
+    with pytest.raises(BackupError, match='exists already'):
+        await take_backup(first.arguments, path, ignore)
 
 
-@pytest.mark.parametrize('damage', ['no backup', 'cut short', 'missing', 'of a newer release'])
-async def test_what_cannot_be_restored_says_why_and_changes_nothing(product, tmp_path, databases, damage):
+def break_nothing(path: Path) -> None:
+    """As it was taken."""
+
+
+def cut(path: Path) -> None:
+    """Half of it: the table of contents is whole."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def replace(path: Path) -> None:
+    """Something else."""
+    path.write_text('hello')
+
+
+@pytest.mark.parametrize(
+    ('damage', 'later', 'said'),
+    [
+        (replace, 0, 'is no backup'),
+        (cut, 0, r'store\.dump'),
+        (Path.unlink, 0, 'cannot be read'),
+        (break_nothing, 9900, 'newer release'),
+    ],
+    ids=['no backup', 'cut short', 'missing', 'of a newer release'],
+)
+async def test_what_cannot_be_restored_says_why_and_changes_nothing(product, tmp_path, damage, later, said):
     found = await spare(product, upstreams={'mts': upstream(1)})
     path = tmp_path / 'store.dump'
-    if damage == 'no backup':
-        path.write_text('hello')
-    elif damage != 'missing':
-        if damage == 'of a newer release':
-            await _execute(found, "insert into migration (version, name, min_version) values (9900, 'later', 9900)")
-        assert (await run_command(found, 'backup', str(path)))[0] == 0
-        if damage == 'of a newer release':
-            await _execute(found, 'delete from migration where version = 9900')
-        else:
-            path.write_bytes(path.read_bytes()[:-3000])
-    status, _, err = await run_command(found, 'restore', str(path))
-    assert status == 1
-    assert 'Traceback' not in err
-    said = {
-        'no backup': 'is no backup',
-        'cut short': 'store.dump',
-        'missing': 'cannot be read',
-        'of a newer release': 'newer release',
-    }
-    assert said[damage] in err
+    rows = 'select $1::int, $2::text, $1::int where $1 > 0'
+    await execute(found, f'insert into migration (version, name, min_version) {rows}', later, 'later')
+    await take_backup(found.arguments, path, ignore)
+    await execute(found, 'delete from migration where version = $1', later)
+    damage(path)
+    with pytest.raises((BackupError, MigrationError), match=said):
+        await restore_backup(found.arguments, path, 'an operator', ignore)
     assert (await found.ledger()).accepted == 0
 
 
-async def _execute(product, statement):
-    import asyncpg
-
+async def execute(product, statement, *arguments):
+    """Change the store of a product that does not run."""
     connection = await asyncpg.connect(**product.arguments)
-    await connection.execute(statement)
+    await connection.execute(statement, *arguments)
     await connection.close()
 
 

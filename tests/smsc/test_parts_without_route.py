@@ -1,4 +1,4 @@
-"""Messages that were accepted before it was known that no route takes them: parts that wait for each other (wire.md C9)."""
+"""Messages that were accepted before it was known that no route takes them, such as parts (wire.md C9)."""
 
 import signal
 from typing import Any

@@ -99,6 +99,75 @@ async def test_a_late_response_keeps_what_waits_to_be_sent_again_from_that(runni
     assert len(smsc.submits) == 2
 
 
+async def waits_to_be_sent_once_more(product, smsc, esme):
+    """A message was sent twice and answered once, late; it waits for a third time in memory. Returns its id."""
+    up = product.node.core.upstreams['mts']
+    answering(smsc, 0)
+    message_id = await esme.submit()
+    first, _ = await smsc.submitted(2)
+    smsc.respond(smsc.bound[0], first, smsc.next_id())
+    await until(lambda: len(up.sent) == 1)
+    up.feed.pause(3_600)
+    await until(lambda: up.feed.outbox.in_memory == 1)
+    return message_id
+
+
+def let_go(product):
+    up = product.node.core.upstreams['mts']
+    up.feed.paused_until = 0
+    up.feed.pump()
+
+
+@pytest.mark.wire('F8')
+@pytest.mark.parametrize(('said', 'state'), [('DELIVRD', 'DELIVERED'), ('UNDELIV', 'UNDELIVERABLE')])
+async def test_a_late_receipt_keeps_what_waits_to_be_sent_again_from_that(running, monkeypatch, said, state):
+    product, smsc, esme = await running(response_timeout_s=0.5)
+    message_id = await waits_to_be_sent_once_more(product, smsc, esme)
+    store, gate = product.node.core.store, asyncio.Event()
+    finish = store.finish
+
+    async def slow(outcomes):
+        await gate.wait()
+        return await finish(outcomes)
+
+    monkeypatch.setattr(store, 'finish', slow)
+    delivering = asyncio.create_task(smsc.deliver_receipt(smsc.given[0], said))
+    await until(lambda: product.node.core.finishing.load)  # known, and not committed
+    let_go(product)
+    assert product.node.core.upstreams['mts'].feed.outbox.in_memory == 0
+    gate.set()
+    assert await delivering == 0
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.state.name) == (message_id, state)
+    await product.settle(**{state: 1})
+    assert len(smsc.submits) == 2
+    await until(lambda: product.node.core.account('bank').waiting == 0)
+
+
+@pytest.mark.wire('F8')
+@pytest.mark.parametrize('known', [True, False], ids=['in memory', 'in the store'])
+async def test_a_late_receipt_keeps_what_was_on_disk_and_is_to_be_sent_again_from_that(running, known):
+    product, smsc, esme = await running(response_timeout_s=0.5)
+    message_id = await waits_to_be_sent_once_more(product, smsc, esme)
+    up = product.node.core.upstreams['mts']
+    (message,) = up.feed.outbox.go_offline()
+    up.feed.outbox.put(message)
+    await product.node.core.shelf.drain()
+    up.feed.outbox.go_online()  # what it reads is another object than what the answer was for
+    await until(lambda: up.feed.outbox.in_memory == 1)
+    if not known:
+        up.sent.clear()
+    assert await smsc.deliver_receipt(smsc.given[0]) == 0
+    let_go(product)
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
+    await product.settle(DELIVERED=1)
+    smsc.script = lambda pdu: smsc.next_id()
+    await esme.submit(b'another')
+    assert [pdu.short_message for pdu in (await smsc.submitted(3))[2:]] == [b'another']
+    await until(lambda: product.node.core.account('bank').waiting == 0)
+
+
 @pytest.mark.wire('F9', 'C31')
 async def test_what_may_have_been_sent_cannot_be_cancelled_while_it_waits_to_be_sent_again(running):
     product, smsc, esme = await running(window=1, response_timeout_s=1)
