@@ -11,7 +11,7 @@ long, made when the first message asks and again every few weeks.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Interval(msgspec.Struct, frozen=True):
 class Hours:
     """The hours of each kind of day. Empty hours of a kind: nothing is sent on such days."""
 
-    __slots__ = ('_spans',)
+    __slots__ = ('_spans', 'key')
 
     def __init__(self, working: Sequence[str], weekend: Sequence[str], holiday: Sequence[str]) -> None:
         """Take texts such as `09:00-21:00`, or `closed`. Raises ValueError, whose text says what is wrong."""
@@ -48,6 +48,7 @@ class Hours:
             DayKind.WEEKEND: _spans(weekend),
             DayKind.HOLIDAY: _spans(holiday),
         }
+        self.key = tuple(self._spans.values())
 
     def on(self, kind: DayKind) -> tuple[Span, ...]:
         """Return the hours of a day."""
@@ -70,7 +71,8 @@ class SendingWindow(msgspec.Struct, frozen=True):
     """What one account, or one category, is held to. `hours` of several are those that all of them have.
 
     `outside` says what becomes of a message outside of them, `status` how it is refused. `validity` says what becomes
-    of a validity that was asked for when a message must wait: it holds as asked, or counts from the opening.
+    of a validity that was asked for when a message must wait: it holds as asked, or counts from the opening. Windows of a
+    configuration that have the same hours have the same `number`.
     """
 
     name: str
@@ -78,6 +80,7 @@ class SendingWindow(msgspec.Struct, frozen=True):
     outside: Literal['wait', 'reject'] = 'wait'
     status: int = 0
     validity: Literal['asked', 'opening'] = 'asked'
+    number: int = 0
 
     def together(self, other: 'SendingWindow') -> 'SendingWindow':
         """Return what is held to both: the stricter of each."""
@@ -196,7 +199,8 @@ class SendingWindows:
         self._any_calendar = Calendar()
         self._zone = zone
         self._windows: dict[tuple[str, str], SendingWindow | None] = {}
-        self._timetables: dict[tuple[str, str, str], Timetable] = {}
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._timetables: dict[tuple[int, str, str], Timetable] = {}
 
     def of(self, account: str, category: str) -> SendingWindow | None:
         """Return what messages of an account and a category are held to, None for nothing."""
@@ -207,20 +211,24 @@ class SendingWindows:
             mine = None if category in self._exempt else self._accounts.get(account)
             of_category = self._categories.get(category)
             both = mine.together(of_category) if mine and of_category else mine or of_category
-            self._windows[key] = both
+            self._windows[key] = None if both is None else self._numbered(both)
         return self._windows[key]
+
+    def _numbered(self, window: SendingWindow) -> SendingWindow:
+        key = tuple(hours.key for hours in window.hours)
+        return msgspec.structs.replace(window, number=self._numbers.setdefault(key, len(self._numbers)))
 
     def zone_of(self, place: Place) -> str:
         """Return the time zone of a number."""
         return place.zone or self._zone
 
     def opening(self, window: SendingWindow, place: Place, at_ms: int, now_ms: int) -> Interval | None:
-        """Return the opening of a window that holds at a time, or the next one; None when there is none in sight.
+        """Return the opening of a window of `of` that holds at a time, or the next one; None when there is none in sight.
 
         `at_ms` may be up to 30 days after `now_ms`.
         """
         zone = place.zone or self._zone
-        key = window.name, zone, place.country
+        key = window.number, zone, place.country
         timetable = self._timetables.get(key)
         if timetable is None or not timetable.from_ms <= now_ms < timetable.fresh_until:
             if len(self._timetables) >= MAX_TIMETABLES:

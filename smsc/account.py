@@ -79,6 +79,8 @@ class Account:
         self.answers: dict[int, int] = defaultdict(int)
         self.delivered: dict[int, int] = defaultdict(int)
         self.given_up = 0
+        self.acknowledged = 0  # receipts, and how long they took since their messages were final, in sum
+        self.receipt_lag_ms = 0
         self.intermediate_sent = 0
         self.intermediate_dropped = 0  # no session had room, or it has no wire form
         self.rate = Rate(0, 0, core.loop.time())
@@ -200,6 +202,7 @@ class Account:
     def handle_responses(self, connection: Connection, responses: list[tuple[Any, Pdu]]) -> None:
         """Take an ESME's deliver_sm_resp and data_sm_resp in."""
         freed = 0
+        now_ms = wall_ms()
         closing = self.core.closing.items
         for message, pdu in responses:
             status = pdu.command_status
@@ -213,6 +216,9 @@ class Account:
                 message.notice = _ACKNOWLEDGED
                 if message.kind == _MO:
                     message.state = MessageState.DELIVERED
+                else:
+                    self.acknowledged += 1
+                    self.receipt_lag_ms += now_ms - message.done_at
                 closing.append((connection, message))
             elif status in TEMPORARY:
                 freed += 1

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from smsc import log, views
+from smsc.cluster.places import given_place
 from smsc.commands.audit import audit
 from smsc.commands.backup import backup, restore
 from smsc.commands.credit import credit
@@ -30,6 +31,7 @@ from smsc.prices import currencies_of
 from smsc.sender import Letter, Part, send
 from smsc.server import Server
 from smsc.status import Snapshot
+from smsc.supervisor import Supervisor
 from storage import embedded
 from storage.ledger import read_ledger, read_story
 
@@ -44,11 +46,29 @@ def main() -> None:
 
 @main.command()
 @config_option
-def run(path: Path) -> None:
+@click.option('--nodes', type=click.IntRange(1, 64), default=1, show_default=True, help='Processes to share the work.')
+@click.option(
+    '--node', type=click.IntRange(0, 255), envvar='SMSC_NODE', help='Number of this node, or of the first of --nodes.'
+)
+def run(path: Path, nodes: int, node: int | None) -> None:
     """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads."""
     configuration = load(path)
+    if node is not None:
+        configuration = msgspec.structs.replace(configuration, node=node)
     log.set_up(configuration.log.level, configuration.log.format)
-    run_work(Server(path, configuration).run())
+    place = given_place()
+    if nodes > 1 and place is None:
+        run_work(Supervisor(path, configuration, nodes).run())
+    else:
+        run_work(Server(path, configuration, place).run())
+
+
+@main.command()
+@config_option
+def restart(path: Path) -> None:
+    """Restart the nodes of `run --nodes` one after another: sessions at one go on while another comes back."""
+    for line in run_work(ask(load_leniently(path).data, 'restart')):
+        click.echo(line)
 
 
 @main.command()

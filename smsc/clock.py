@@ -1,9 +1,9 @@
 """The wall clock, read where traffic enters; everything below gets the time as an argument.
 
 It is a steady clock that was set by the system's once and follows it slowly: a step of the system's clock, of an hour
-say, is followed by 5 % of the time that passes, so that no validity ends, no schedule is due and no retry begins an hour
-early because of it, and time never goes back (docs/decisions/0010-time.md). Times that an ESME states absolutely are by
-the system's clock: `ahead_ms` translates.
+say, is followed by 5 % of the time that passes. So no validity ends, no schedule is due and no retry begins an hour early
+because of it, and time never goes back (docs/decisions/0010-time.md). Times that an ESME states absolutely are by the
+system's clock: `ahead_ms` translates.
 """
 
 import time
@@ -59,6 +59,15 @@ class Clock:
 
     def _ahead_ns(self) -> int:
         return self._steady_ns() + self._offset - self.sources.system_ns()
+
+    def rise_to(self, at_ms: int) -> None:
+        """Begin no earlier than what was written before this start, by a clock that was set back since.
+
+        What is more than a day ahead was written by a clock that was wrong.
+        """
+        missing = at_ms * NS_PER_MS - self._steady_ns() - self._offset
+        if 0 < missing <= ADOPT_NS:
+            self._offset += missing
 
     def follow(self) -> None:
         """Get nearer to the system's clock, and notice when somebody has set that."""

@@ -27,13 +27,16 @@ class ControlError(Exception):
     """The server does not answer, or answers with an error; the text says what to do."""
 
 
-def socket_path(data: Path) -> Path:
-    """Return where the control socket of a data folder is; a long path is shortened by way of the temporary folder."""
-    path = data.resolve() / 'control.sock'
+def socket_path(data: Path, node: int | None = None) -> Path:
+    """Return where the control socket of a data folder is, or that of one `node` of several that share the folder; a
+    long path is shortened by way of the temporary folder.
+    """
+    name = 'control.sock' if node is None else f'control-{node}.sock'
+    path = data.resolve() / name
     if len(os.fsencode(path)) <= MAX_PATH_OCTETS:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f'smsc-{os.geteuid()}-{digest}' / 'control.sock'
+    return Path(tempfile.gettempdir()) / f'smsc-{os.geteuid()}-{digest}' / name
 
 
 class NoServerError(ControlError):
@@ -43,8 +46,8 @@ class NoServerError(ControlError):
 class ControlServer:
     """Answers commands until it is stopped."""
 
-    def __init__(self, data: Path, handlers: dict[str, Handler]) -> None:
-        self._path = socket_path(data)
+    def __init__(self, data: Path, handlers: dict[str, Handler], node: int | None = None) -> None:
+        self._path = socket_path(data, node)
         self._handlers = handlers
         self._server: asyncio.Server | None = None
 
@@ -101,9 +104,12 @@ def _request(command: str, arguments: dict[str, Any]) -> bytes:
     return octets + b'\n'
 
 
-async def ask(data: Path, command: str, **arguments: Any) -> Any:
-    """Send a command to the server of a data folder and return its answer. Raises ControlError or NoServerError."""
-    path = socket_path(data)
+async def ask(data: Path, command: str, of_node: int | None = None, /, **arguments: Any) -> Any:
+    """Send a command to the server of a data folder, or to one node there, and return its answer.
+
+    Raises ControlError or NoServerError.
+    """
+    path = socket_path(data, of_node)
     line = _request(command, arguments)
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)

@@ -320,8 +320,7 @@ class Core:
         for outbox_name, message in expired:
             outbox = self.outbox(outbox_name)
             if outbox is not None:
-                lane = outbox.lanes[message.priority]
-                lane.on_disk = max(0, lane.on_disk - 1)
+                outbox.count_ended(message)
             if outbox_name.startswith('upstream '):
                 self.expire(message)
             else:

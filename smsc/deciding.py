@@ -50,6 +50,8 @@ class Submitter(msgspec.Struct, frozen=True):
     read_text: Callable[[SubmitSm | DeliverSm], str] = partial(text_of, alphabet='gsm')
     is_remembered: bool = False
     """Whether a step of its policy remembers messages, and must hear of those that are not accepted."""
+    needs_more: bool = True
+    """Whether its messages may have prices, or times at which they may be sent."""
 
 
 class Repeated(Exception):
@@ -131,17 +133,15 @@ def make(
     message = _message(account, pdu, facts, decision, now_ms)
     if submitter.is_remembered and decision.__class__ is not Verdict:
         message.facts = facts
-    charging = core.charging
     if (
-        segments > 1
+        submitter.needs_more
+        or segments > 1
+        or account.recoded
+        or facts.is_rewritten
+        or facts.new_source_addr
+        or not message.upstreams
         or pdu.validity_period
         or pdu.schedule_delivery_time
-        or facts.new_source_addr
-        or facts.is_rewritten
-        or charging.has_prices
-        or account.recoded
-        or core.decider.windows.are_set
-        or not message.upstreams
     ):
         _complete(core, account, config, message, facts, decision, segments)
     return message
@@ -246,7 +246,7 @@ def _charge(core: 'Core', message: Message, facts: Facts, segments: int, config:
 
 
 def record_of(facts: Facts) -> str:
-    """Return what a message's record says of its decision: whose number it was, if it is ported, and the steps' notes."""
+    """Return what a message's record says of its decision: whose number it was, if ported, and the steps' notes."""
     before = facts.place.operator
     if facts.operator == before or not before:
         return facts.note

@@ -6,6 +6,7 @@ twice whatever happens meanwhile. What has no other upstream waits where it is. 
 comes after it, as far as memory holds it; new messages may overtake what is on disk.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import structlog
 from domain.message import Message
 from smsc.dispatching import dispatch
 from smsc.outbox import PRIORITIES
+from storage.rows import Stretch
 
 if TYPE_CHECKING:
     from routing.table import RouteTable
@@ -26,6 +28,7 @@ PAGE = 1_000
 OFFLINE_S = 0.4  # how long messages wait for a link to return; the tick adds half a second
 STARTING_S = 1.0  # the same for links that have just been begun
 START = (0, 0)
+Places = dict[tuple[int, str], tuple[int, int]]  # by priority and account
 
 
 class Failover:
@@ -35,7 +38,7 @@ class Failover:
         self.moved = 0
         self._core = core
         self._pulling: set[str] = set()
-        self._places: dict[str, list[tuple[int, int]]] = {}  # how far the lanes of an upstream have been looked through
+        self._places: dict[str, Places] = {}  # how far the lanes of an upstream have been looked through
         self._available: frozenset[str] = frozenset()
         self._table: RouteTable | None = None
         self._others: dict[str, frozenset[str]] = {}
@@ -123,16 +126,20 @@ class Failover:
     # On disk
 
     async def _pull(self, upstream: 'Upstream') -> None:
-        """Let others take what waits on disk for an upstream that cannot be reached, the urgent first."""
+        """Let others take what waits on disk for an upstream that cannot be reached, the urgent first, a page of each
+        account in turn.
+        """
         try:
-            places = self._places.setdefault(upstream.name, [START] * PRIORITIES)
+            places = self._places.setdefault(upstream.name, {})
             moved = 0
+            lanes = [lane for lane in upstream.feed.outbox.lanes if lane.on_disk or lane.deferred]
             for priority in range(PRIORITIES - 1, -1, -1):
-                lane = upstream.feed.outbox.lanes[priority]
-                more = bool(lane.on_disk or lane.deferred)
-                while more and self._may_pull(upstream, places):
-                    found, taken = await self._core.shelf.alone(partial(self._pull_page, upstream, priority, places))
-                    more = found == PAGE
+                turns = deque(lane.account for lane in lanes if lane.priority == priority)
+                while turns and self._may_pull(upstream, places):
+                    key = priority, turns.popleft()
+                    found, taken = await self._core.shelf.alone(partial(self._pull_page, upstream, key, places))
+                    if found == PAGE:
+                        turns.append(key[1])
                     moved += taken
             self.moved += moved
             if moved:
@@ -140,7 +147,7 @@ class Failover:
         finally:
             self._pulling.discard(upstream.name)
 
-    def _may_pull(self, upstream: 'Upstream', places: list[tuple[int, int]]) -> bool:
+    def _may_pull(self, upstream: 'Upstream', places: Places) -> bool:
         core = self._core
         if core.draining or not upstream.feed.outbox.offline or self._places.get(upstream.name) is not places:
             return False
@@ -148,23 +155,23 @@ class Failover:
         outboxes = [core.upstreams[name].feed.outbox for name in others if name in core.upstreams]
         return any(outbox.room * 2 > outbox.capacity for outbox in outboxes)
 
-    async def _pull_page(self, upstream: 'Upstream', priority: int, places: list[tuple[int, int]]) -> tuple[int, int]:
+    async def _pull_page(self, upstream: 'Upstream', key: tuple[int, str], places: Places) -> tuple[int, int]:
         """Move a page of what is due in one lane; in the shelf's worker. Return how much there was, and was moved."""
         core, shelf, outbox = self._core, self._core.shelf, upstream.feed.outbox
         departures = outbox.departures
         with shelf.noting_who_leaves() as left:
-            rows = await core.store.fetch_waiting(outbox.name, priority, places[priority], shelf.end_of_lane(), PAGE)
+            stretch = Stretch(*key, places.get(key, START), PAGE)
+            (rows,) = await core.store.fetch_waiting(outbox.name, [stretch], shelf.end_of_lane())
             at_rest = [row.message for row in shelf.at_rest(rows, left)]
         if outbox.departures != departures or not outbox.offline or core.upstreams.get(upstream.name) is not upstream:
             return 0, 0
         leaving = [message for message in at_rest if self._may_leave(upstream, message)]
-        lane = outbox.lanes[priority]
-        lane.on_disk = max(0, lane.on_disk - len(leaving))
+        outbox.count(outbox.lane(*key), due=-len(leaving))
         for message in leaving:
             shelf.hold(message, outbox)
         self._dispatch(leaving)
         if rows:
-            places[priority] = (rows[-1].due_at, rows[-1].seq)
+            places[key] = (rows[-1].due_at, rows[-1].seq)
         return len(rows), len(leaving)
 
 

@@ -19,7 +19,7 @@ from smsc.limits import Rate
 from smsc.outbox import Outbox
 
 CHUNK = 50  # messages to one connection before the next is looked at
-STARVED_S = 0.01
+STARVED_S = 0.002  # until a limit is looked at again: what comes beside a queue waits so long for its turn
 Held = Message | Part
 
 

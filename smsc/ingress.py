@@ -31,7 +31,7 @@ from smsc.clock import wall_ms
 from smsc.core import Core
 from smsc.deciding import Repeated, asked_of, make
 from smsc.dispatching import dispatch, end_unrouted
-from smsc.message_ids import format_message_id
+from smsc.message_ids import format_message_id, format_uuid
 from smsc.replies import Echo, MultiReply, Replies, unsuccess
 from smsc.stage import Stage
 from smsc.wire_forms import part_of, segment_count
@@ -71,7 +71,9 @@ class Ingress:
         session = connection.session
         now_ms = wall_ms() if now_ms is None else now_ms
         now = self.core.loop.time()
-        for later, pdu in zip(range(len(submits) - 1, -1, -1), submits, strict=True):
+        later = len(submits)
+        for pdu in submits:
+            later -= 1
             try:
                 if pdu.__class__ is SubmitSm:
                     self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms, later)
@@ -119,10 +121,11 @@ class Ingress:
 
         `later` requests of the same read are still to be looked at.
         """
-        config = self._config_of(account)
-        session = connection.session
+        core, config, session = self.core, account.config, connection.session
+        if config is None or core.draining or not core.store.health.available:
+            raise Refused(*_STORE_AWAY)
         speaks_5 = session.peer_version >= SMPP_5_0
-        check_parameters(pdu, config, self.core.configuration.smpp, speaks_5, account.particular)
+        check_parameters(pdu, config, core.configuration.smpp, speaks_5, account.particular)
         if account.waiting >= config.waiting:
             raise Refused(*_QUEUE_FULL)
         segments, part = 1, None
@@ -131,20 +134,21 @@ class Ingress:
             segments = self._take_segments(account, config, pdu, part, now)
         elif self.replies.held and session.unanswered - later > session.receive_window:
             raise _window_exceeded(session)
-        elif not account.rate.take(1, now):
+        elif account.rate.rate_per_s and not account.rate.take(1, now):
             raise Refused(*_THROTTLED)
         held = segments - 1
         if held and not session.hold(held, later):
             raise _window_exceeded(session)
         try:
-            message = make(self.core, account, config, pdu, segments, now_ms, part)
+            message = make(core, account, config, pdu, segments, now_ms, part)
         except Refused:
             session.free(held)
             raise
         except Repeated as repeated:
             self.replies.echo(repeated.message_id, account.name, Echo(connection, response, held))
             return
-        response.message_id = format_message_id(message.id, config)
+        id_format = account.form.id_format  # as `format_message_id` does it, without the call
+        response.message_id = id_format % message.id if id_format else format_uuid(message.id)
         message.reply = connection, response, held
         if held:
             self.replies.held += held
@@ -153,7 +157,7 @@ class Ingress:
             return
         message.counted = True  # what `_gather` does, without a call for each message
         account.waiting += 1
-        self.core.live[message.id] = message
+        core.live[message.id] = message
         self.accepting.items.append(message)
 
     def _config_of(self, account: 'Account') -> 'AccountConfig':

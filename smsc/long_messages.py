@@ -263,6 +263,12 @@ class LongMessages:
         _split_of(part.message).outstanding += 1
         return True
 
+    def take_out(self, message: Message, number: int) -> None:
+        """A receipt tells that the operator has a segment: if it was to be sent again, it is not any more."""
+        part = self._waiting.get(message.id, {}).get(number)
+        if part is not None and self.take_back(part):
+            self.handle_taken(part)
+
     def _wait(self, parts: list[Part]) -> None:
         for part in parts:
             self._waiting.setdefault(part.id, {})[part.number] = part

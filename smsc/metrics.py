@@ -2,27 +2,36 @@
 
 from collections.abc import Iterator
 
+from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pdu.receipt_text import MessageState
 from pdu.status import status_name
 from smsc.clock import CLOCK
 from smsc.node import Node
+from smsc.observing import Observing
 from smsc.status import memory_mb
 
 
 class Collector:
     """Reads a node's counters; `collect` runs in the event loop, rendering need not."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, observing: Observing) -> None:
         self._node = node
+        self._observing = observing
+        self._process = ProcessCollector(registry=None)  # CPU, memory, file descriptors, start
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family, by account and upstream."""
         yield from self._accounts()
         yield from self._upstreams()
+        yield from self._receipt_times()
+        yield from self._windows()
+        yield from self._queues()
         yield from self._node_wide()
         yield from self._stages()
+        yield from self._machine()
+        yield from self._process.collect()
 
     def _accounts(self) -> Iterator[Metric]:
         accepted = CounterMetricFamily('smsc_accepted', 'Messages accepted and committed.', labels=['account'])
@@ -95,18 +104,97 @@ class Collector:
             window.add_metric([name], upstream.feed.outstanding)
         yield from (sent, answers, receipts, unknown, links, available, off, openings, refusals, queue, window)
 
+    def _receipt_times(self) -> Iterator[Metric]:
+        """How long receipts take: an operator's since its message was accepted, an ESME's since it is final."""
+        timed = CounterMetricFamily('smsc_dlr_timed', 'Receipts of which the time is known.', labels=['upstream'])
+        lag = CounterMetricFamily('smsc_dlr_lag_seconds', 'Their time since acceptance, in sum.', labels=['upstream'])
+        awaited = GaugeMetricFamily('smsc_dlr_awaited', 'Messages that wait for one, in memory.', labels=['upstream'])
+        for name, upstream in self._node.core.upstreams.items():
+            timed.add_metric([name], upstream.timed_receipts)
+            lag.add_metric([name], upstream.receipt_lag_ms / 1000)
+            awaited.add_metric([name], len(upstream.sent))
+        done = CounterMetricFamily('smsc_dlr_acknowledged', 'Receipts that ESMEs have taken.', labels=['account'])
+        took = CounterMetricFamily(
+            'smsc_dlr_delivery_seconds', 'Their time since the message was final, in sum.', labels=['account']
+        )
+        for name, account in self._node.core.accounts.items():
+            done.add_metric([name], account.acknowledged)
+            took.add_metric([name], account.receipt_lag_ms / 1000)
+        yield from (timed, lag, awaited, done, took)
+
+    def _windows(self) -> Iterator[Metric]:
+        """Windows in both directions, and what limits them."""
+        size = GaugeMetricFamily('smsc_window_size', 'submit_sm slots of the bound links.', labels=['upstream'])
+        wanted = GaugeMetricFamily('smsc_links_configured', 'Links that it should have.', labels=['upstream'])
+        throttled = GaugeMetricFamily(
+            'smsc_upstream_throttled', 'It asked for less than configured.', labels=['upstream']
+        )
+        rate = GaugeMetricFamily('smsc_upstream_rate_limit', 'Segments a second now, 0 for any.', labels=['upstream'])
+        for name, upstream in self._node.core.upstreams.items():
+            size.add_metric([name], sum(c.session.window.size for c in upstream.feed.connections))
+            wanted.add_metric([name], len(upstream.links))
+            throttled.add_metric([name], upstream.rate.is_lowered)
+            rate.add_metric([name], upstream.rate.rate_per_s)
+        unanswered = GaugeMetricFamily('smsc_submits_unanswered', 'Requests not answered yet.', labels=['account'])
+        allowed = GaugeMetricFamily('smsc_submit_window', 'How many there may be, over its binds.', labels=['account'])
+        for name, account in self._node.core.accounts.items():
+            sessions = [owner.connection.session for owner in account.sessions if owner.connection is not None]
+            unanswered.add_metric([name], sum(session.unanswered for session in sessions))
+            allowed.add_metric([name], sum(session.receive_window for session in sessions))
+        yield from (size, wanted, throttled, rate, unanswered, allowed)
+
+    def _queues(self) -> Iterator[Metric]:
+        """What waits, by lane; for an upstream, and for an account's sessions."""
+        labels = ['upstream', 'account', 'priority']
+        messages = GaugeMetricFamily('smsc_queue_messages', 'Messages waiting for an upstream.', labels=labels)
+        ages = GaugeMetricFamily('smsc_queue_age_seconds', 'How long the oldest of them has.', labels=labels)
+        owed = GaugeMetricFamily(
+            'smsc_dlr_queue_age_seconds', 'How long the oldest receipt or MO message waits.', labels=['account']
+        )
+        oldest: dict[str, float] = {}
+        for lane in self._observing.ages():
+            kind, _, name = lane.outbox.partition(' ')
+            if kind == 'account':
+                oldest[name] = max(oldest.get(name, 0.0), lane.age_s)
+            else:
+                messages.add_metric([name, lane.account, str(lane.priority)], lane.depth)
+                ages.add_metric([name, lane.account, str(lane.priority)], lane.age_s)
+        for name in self._node.core.accounts:
+            owed.add_metric([name], oldest.get(name, 0.0))
+        yield from (messages, ages, owed)
+
+    def _machine(self) -> Iterator[Metric]:
+        """The event loop, the store and its disk, credit."""
+        observing, store = self._observing, self._observing.store
+        yield GaugeMetricFamily('smsc_loop_lag_seconds', 'Longest pause of the last 30 s.', observing.loop_lag_s)
+        yield GaugeMetricFamily('smsc_store_bytes', 'Octets of the database.', store.size_octets)
+        yield GaugeMetricFamily('smsc_store_connections', 'Connections to PostgreSQL, all of them.', store.connections)
+        yield GaugeMetricFamily('smsc_store_connections_allowed', 'max_connections.', store.connections_allowed)
+        yield GaugeMetricFamily('smsc_disk_bytes', 'Size of the disk with `data`.', observing.disk_octets)
+        yield GaugeMetricFamily('smsc_disk_free_bytes', 'What is free of it.', observing.disk_free_octets)
+        credit = GaugeMetricFamily('smsc_credit', 'What an account has left, in its currency.', labels=['account'])
+        for name, balance in store.balances.items():
+            credit.add_metric([name], balance / 1e6)
+        yield credit
+
     def _node_wide(self) -> Iterator[Metric]:
         core, receipts = self._node.core, self._node.receipts
         finals = CounterMetricFamily('smsc_final', 'Messages that became final.', labels=['state'])
         for state, count in core.finals.items():
             finals.add_metric([MessageState(state).name], count)
         yield finals
-        yield CounterMetricFamily('smsc_dlr_orphans', 'Receipts parked without a message.', receipts.orphans)
+        orphans = CounterMetricFamily('smsc_dlr_orphans', 'Receipts without a message.', labels=['upstream'])
+        for name in core.upstreams:
+            orphans.add_metric([name], receipts.orphans_of.get(name, 0))
+        yield orphans
+        yield GaugeMetricFamily('smsc_dlr_parked', 'Receipts that wait for their message.', len(receipts.parked))
         yield CounterMetricFamily('smsc_dlr_overtaken', 'Parked receipts that found their message.', receipts.overtaken)
         yield CounterMetricFamily('smsc_dlr_repeated', 'Receipts of messages final already.', core.duplicate_outcomes)
         begun = core.next_routes.begun
         yield CounterMetricFamily('smsc_next_routes', 'Messages that another upstream got by on_failure.', begun)
         yield CounterMetricFamily('smsc_loops_stopped', 'Messages that came back to us too often.', core.loops.stopped)
+        taken_over = core.cluster.taken_over
+        yield CounterMetricFamily('smsc_taken_over', 'Messages taken over from dead nodes.', taken_over)
         moved = core.failover.moved
         yield CounterMetricFamily('smsc_failover_moved', 'Messages that left the disk of an upstream.', moved)
         yield from self._mo()

@@ -243,7 +243,7 @@ class NextRoutes:
         core.account(message.account).waiting += 1
         outbox = core.outbox(f'upstream {item.upstream}')
         if outbox is not None:  # else a reload takes it away, and waits for this before it routes anew what is there
-            outbox.lanes[message.priority].on_disk += 1
+            outbox.count(outbox.lane_of(message), due=1)
             outbox.refill()
 
     def _handle_begun(self, items: list[Failed], begun: set[int]) -> None:

@@ -50,6 +50,7 @@ class Node:
         self.authenticator = Authenticator(core)
         self.listener = Listener(self._make_owner, session_settings(configuration))
         self.listener.limits = connection_limits(configuration)
+        self.listener.share_port = configuration.cluster is not None
         self.stages = self._stages()
         self.switchboard = Switchboard(self)
         self.upkeep = Upkeep(self)
@@ -199,8 +200,7 @@ class Node:
         upstream.forget_all()
         await core.next_routes.stage.drain()  # what was on its way to it, as its next upstream, is on disk now
         await core.shelf.drain()
-        for priority in range(len(outbox.lanes)):
-            await rehome(core, outbox.name, priority)
+        await rehome(core, outbox.name)
 
     def _unbind(self, account: Account, reason: str) -> None:
         for owner in list(account.sessions):

@@ -1,12 +1,20 @@
-"""What waits for one upstream or one account: lanes by priority, a bounded head in memory, the rest in the store.
+"""What waits for one upstream or one account: lanes by priority and account, a bounded head in memory, the rest in the
+store.
 
-Order holds within a lane: while a lane has messages on disk that are due, new ones go behind them. An outbox whose
-reader is away (`offline`) keeps nothing new in memory: after a restart, and for the reader's return, it is on disk.
+The highest priority goes first; within it accounts take turns, so that nobody waits behind another's queue: whoever had
+nothing to send when its turn came goes first with what comes next, and has its next turn after everybody else. Order
+holds within a lane: while it has messages on disk that are due, new ones of this lane, and of no other, go behind them. An
+outbox whose reader is away (`offline`) keeps nothing new in memory: after a restart, and for the reader's return, it is
+on disk.
+
+Memory is shared as buffers of switches are, by what is still free: a lane may hold no more than four times that. So one
+account alone has the capacity, many have equal parts of it, there is always room for one more, and all of them together
+hold a quarter more than the capacity, and one message a lane, at most.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Set
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Protocol
 
@@ -14,6 +22,9 @@ from domain.message import Message
 
 _id = attrgetter('id')
 PRIORITIES = 5  # SMPP 5.0 section 4.7.14; 3.4 uses 0 to 3
+TURN = 16  # segments an account may send before another one does
+FEW = 50  # messages to be read of a lane that may have none which are due
+FREE = 4  # how many times what is free a lane may hold
 
 
 class Elsewhere:
@@ -43,29 +54,55 @@ class Shelf(Protocol):
 
 
 class Lane:
-    """The messages of one priority."""
+    """The messages of one priority and one account; made when there are some, forgotten when there were none."""
 
-    __slots__ = ('cursor', 'deferred', 'head', 'on_disk')
+    __slots__ = ('account', 'cursor', 'deferred', 'head', 'in_ring', 'on_disk', 'priority', 'ring', 'share', 'turn')
 
-    def __init__(self) -> None:
+    def __init__(self, priority: int, account: str, ring: 'deque[Lane]') -> None:
+        self.priority = priority
+        self.account = account
+        self.ring = ring  # of the lanes of its priority that have messages in memory; the first has its turn
+        self.in_ring = False
+        self.turn = 0  # segments it may still send in its turn; below 0 what it has sent in advance
         self.head: deque[Message] = deque()
-        self.on_disk = 0  # due, behind the head
-        self.deferred = 0  # on disk for a later time
+        self.share = 0  # of memory, as of its last look at the disk
+        self.on_disk = 0  # due, behind the head; changed by Outbox.count
+        self.deferred = 0  # on disk for a later time; likewise
         self.cursor = (0, 0)  # (due_at, seq) of the last one read from disk
+
+    def join(self) -> None:
+        """Take turns with the others, now that memory has something of it: first of all, unless it owes something."""
+        if self.in_ring:
+            return
+        self.in_ring = True
+        if self.turn < 0:
+            self.ring.append(self)
+        else:
+            self.ring.appendleft(self)
+
+    def leave(self) -> None:
+        """Take no more turns, as the first of them: memory has nothing of it. What it owes it still does."""
+        self.ring.popleft()
+        self.in_ring = False
+        self.turn = min(self.turn, 0)
 
 
 class Outbox:
-    """Messages on their way out, highest priority first."""
+    """Messages on their way out, highest priority first, accounts in turn."""
 
     def __init__(self, name: str, capacity: int, shelf: Shelf) -> None:
         self.name = name
         self.capacity = capacity
         self.in_memory = 0
         self.more_segments = 0  # beyond the first, of the messages in memory
+        self.due = 0  # messages on disk that are to be read as soon as there is room
+        self.deferred = 0  # messages on disk for a later time
         self.offline = True
         self.elsewhere: Elsewhere | None = None  # the reader, when it is not here
-        self.departures = 0  # how often its reader went away, and its lanes were forgotten
-        self.lanes = [Lane() for _ in range(PRIORITIES)]
+        self.departures = 0  # how often its reader went away and its lanes were forgotten, or got rows that came before
+        self._lanes: list[dict[str, Lane]] = [{} for _ in range(PRIORITIES)]
+        self._rings: list[deque[Lane]] = [deque() for _ in range(PRIORITIES)]
+        self._urgent_first = tuple(reversed(self._rings))
         self._shelf = shelf
 
     @property
@@ -76,7 +113,7 @@ class Outbox:
     @property
     def on_disk(self) -> int:
         """Messages on disk, due or not."""
-        return sum(lane.on_disk + lane.deferred for lane in self.lanes)
+        return self.due + self.deferred
 
     @property
     def depth(self) -> int:
@@ -88,22 +125,81 @@ class Outbox:
         """How many segments memory may still hold; a long message counts as all of its own, which bounds the octets."""
         return self.capacity - self.in_memory - self.more_segments
 
+    # Lanes
+
+    @property
+    def lanes(self) -> Iterator[Lane]:
+        """All lanes there are."""
+        return chain.from_iterable(lanes.values() for lanes in self._lanes)
+
+    def lane(self, priority: int, account: str) -> Lane:
+        """Return one lane; a new one where there is none."""
+        lane = self._lanes[priority].get(account)
+        if lane is None:
+            lane = self._lanes[priority][account] = Lane(priority, account, self._rings[priority])
+        return lane
+
+    def lane_of(self, message: Message) -> Lane:
+        """Return the lane that a message belongs to."""
+        return self.lane(message.priority, message.account)
+
+    def count(self, lane: Lane, due: int = 0, deferred: int = 0) -> None:
+        """Know that a lane has so many messages more on disk, or fewer; it never has fewer than none."""
+        due, deferred = max(due, -lane.on_disk), max(deferred, -lane.deferred)
+        lane.on_disk += due
+        lane.deferred += deferred
+        self.due += due
+        self.deferred += deferred
+
+    def count_ended(self, message: Message) -> None:
+        """Know that a message is on disk no more, or no longer to be read from there."""
+        lane = self.lane_of(message)
+        if lane.on_disk:
+            self.count(lane, due=-1)
+        else:
+            self.count(lane, deferred=-1)
+
+    def forget_empty(self) -> None:
+        """Forget the lanes that have nothing in memory and, as far as is known, nothing on disk.
+
+        Only between two looks of the shelf at the disk: what they bring has to find its lane.
+        """
+        for ring in self._rings:
+            for _ in range(len(ring)):
+                if ring[0].head:
+                    ring.rotate(-1)
+                else:
+                    ring[0].leave()
+        for lanes in self._lanes:
+            for lane in [lane for lane in lanes.values() if not (lane.head or lane.on_disk or lane.deferred)]:
+                del lanes[lane.account]
+
+    # In and out
+
     def put(self, message: Message) -> None:
         """Add a message at the end of its lane."""
-        lane = self.lanes[message.priority]
-        if lane.on_disk or self.offline or self.in_memory + self.more_segments >= self.capacity:
-            self.put_on_disk(message)
-        else:
-            lane.head.append(message)
-            self.in_memory += 1
-            if message.segments > 1:
-                self.more_segments += message.segments - 1
+        lane = self._lanes[message.priority].get(message.account) or self.lane_of(message)
+        head = lane.head
+        held = len(head) + FREE * (self.in_memory + self.more_segments)
+        if lane.on_disk or self.offline or (head and held >= (FREE + 1) * self.capacity):
+            self._put_on_disk(lane, message)
+            return
+        head.append(message)
+        if not lane.in_ring:
+            lane.join()
+        self.in_memory += 1
+        if message.segments > 1:
+            self.more_segments += message.segments - 1
 
     def put_on_disk(self, message: Message) -> None:
         """Add a message at the end of its lane, by way of the disk."""
+        self._put_on_disk(self.lane_of(message), message)
+
+    def _put_on_disk(self, lane: Lane, message: Message) -> None:
         place = self.place
         if place is self:
-            self.lanes[message.priority].on_disk += 1
+            lane.on_disk += 1
+            self.due += 1
         self._shelf.put(place, message, 0)
 
     def put_back(self, messages: Iterable[Message]) -> None:
@@ -116,63 +212,66 @@ class Outbox:
                 self.put(message)
             return
         for message in sorted(messages, key=_id, reverse=True):
-            head = self.lanes[message.priority].head
+            lane = self.lane_of(message)
+            head = lane.head
             older: list[Message] = []
             while head and head[0].id < message.id:
                 older.append(head.popleft())
             head.appendleft(message)
             head.extendleft(reversed(older))
+            lane.join()
             self.in_memory += 1
             self.more_segments += message.segments - 1
 
     def defer(self, message: Message, due_at: int) -> None:
         """Let a message wait on disk until `due_at` (Unix milliseconds)."""
-        self.lanes[message.priority].deferred += 1
+        self.count(self.lane_of(message), deferred=1)
         self._shelf.put(self, message, due_at)
 
     def take(self, count: int) -> list[Message]:
-        """Take up to `count` messages, highest priority first."""
+        """Take up to `count` messages, highest priority first, accounts in turn."""
         taken: list[Message] = []
-        for lane in reversed(self.lanes):
-            head = lane.head
-            if head:
+        for ring in self._urgent_first:
+            while ring:
+                lane = ring[0]
+                head = lane.head
                 wanted = count - len(taken)
-                if len(head) <= wanted:
+                if len(ring) > 1:
+                    self._take_turn(lane, wanted, taken)
+                elif len(head) <= wanted:
                     taken.extend(head)
                     head.clear()
+                    lane.leave()
                 else:
-                    taken.extend(head.popleft() for _ in range(wanted))
+                    taken.extend([head.popleft() for _ in range(wanted)])
+                if lane.on_disk and len(head) * 2 <= lane.share:
+                    self._shelf.want(self)
+                if len(taken) >= count:
                     break
+            if len(taken) >= count:
+                break
         self._left(taken)
         if self.room * 2 > self.capacity:
             self.refill()
         return taken
 
-    def refill(self) -> None:
-        """Ask for what is due on disk, if anything is and somebody reads."""
-        if not self.offline:
-            for lane in self.lanes:
-                if lane.on_disk:
-                    self._shelf.want(self)
-                    return
-
-    def count_in(self, account: str, priority: int, messages: int, first_due_at: int) -> None:
-        """Know of messages on disk that another node had; the earliest is due at `first_due_at` (Unix milliseconds)."""
-        lane = self.lanes[priority]
-        lane.on_disk += messages
-        lane.cursor = min(lane.cursor, (first_due_at - 1, 0))
-        self.refill()
-
-    def count_out(self, account: str, priority: int, messages: int) -> None:
-        """Know of messages on disk that another node has now."""
-        lane = self.lanes[priority]
-        lane.on_disk = max(0, lane.on_disk - messages)
-
-    def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
-        """Take in messages that were read from disk, in their order."""
-        lane.head.extend(messages)
-        self.in_memory += len(messages)
-        self.more_segments += sum(message.segments - 1 for message in messages)
+    @staticmethod
+    def _take_turn(lane: Lane, count: int, taken: list[Message]) -> None:
+        """Take what the first lane of several may send in its turn, `count` messages at most."""
+        head, turn = lane.head, lane.turn
+        if not head:  # its turn has come again without a message
+            lane.leave()
+            return
+        if turn <= 0:
+            turn += TURN
+        while head and turn > 0 and count:
+            message = head.popleft()
+            taken.append(message)
+            turn -= message.segments
+            count -= 1
+        lane.turn = turn
+        if turn <= 0 or not head:
+            lane.ring.rotate(-1)
 
     def _left(self, messages: list[Message]) -> None:
         self.in_memory -= len(messages)
@@ -180,6 +279,55 @@ class Outbox:
             self.more_segments = 0
         elif self.more_segments:
             self.more_segments -= sum(message.segments - 1 for message in messages)
+
+    # From the disk
+
+    def count_in(self, account: str, priority: int, messages: int, first_due_at: int) -> None:
+        """Know of messages on disk that another node had; the earliest is due at `first_due_at` (Unix milliseconds)."""
+        lane = self.lane(priority, account)
+        self.count(lane, due=messages)
+        lane.cursor = min(lane.cursor, (first_due_at - 1, 0))
+        self.departures += 1  # a look at the disk that is under way does not know of them
+        self.refill()
+
+    def count_out(self, account: str, priority: int, messages: int) -> None:
+        """Know of messages on disk that another node has now."""
+        self.count(self.lane(priority, account), due=-messages)
+
+    def refill(self) -> None:
+        """Ask for what is due on disk, if anything is and somebody reads."""
+        if self.due and not self.offline:
+            self._shelf.want(self)
+
+    def wanting(self, most: int) -> list[tuple[Lane, int]]:
+        """Return the lanes to be read from disk, and how many messages of each: about `most` together.
+
+        Urgent ones first, then those that memory has the least of; none goes without as long as it has nothing there.
+        """
+        behind = [lane for lane in self.lanes if lane.on_disk or lane.deferred]
+        behind.sort(key=lambda lane: (-lane.priority, not lane.on_disk, len(lane.head)))
+        active = sum(1 for lane in self.lanes if lane.head or lane.on_disk)
+        share = (FREE + 1) * self.capacity // (FREE * max(active, 1) + 1)
+        page = max(1, most // max(1, sum(1 for lane in behind if lane.on_disk)))
+        free = (FREE + 1) * self.capacity // FREE - self.in_memory - self.more_segments
+        wanting = []
+        for lane in behind:
+            lane.share = share
+            limit = min(share - len(lane.head), free, page if lane.on_disk else FEW)
+            if not lane.head:
+                limit = max(limit, 1)
+            if limit > 0:
+                wanting.append((lane, limit))
+                free -= limit
+        return wanting
+
+    def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
+        """Take in messages that were read from disk, in their order."""
+        if messages:
+            lane.head.extend(messages)
+            lane.join()
+            self.in_memory += len(messages)
+            self.more_segments += sum(message.segments - 1 for message in messages)
 
     def go_online(self) -> None:
         """Somebody reads again."""
@@ -198,14 +346,17 @@ class Outbox:
         for lane in self.lanes:
             for message in lane.head:
                 if message.stored_wait and self._shelf.keeps(self, message):
-                    lane.on_disk += 1
+                    self.count(lane, due=1)
                     self._shelf.left(message)
                 else:
                     mine.append(message)
             lane.cursor = (0, 0)
             lane.head.clear()
         self.in_memory = self.more_segments = 0
+        self.forget_empty()
         return mine
+
+    # Looking for messages in memory
 
     def find(self, wanted: Callable[[Message], bool], limit: int | None = None) -> list[Message]:
         """Return what in memory is `wanted`, the first `limit` of it; looks at every message until then."""
@@ -226,18 +377,19 @@ class Outbox:
 
     def withdraw(self, message: Message) -> bool:
         """Take one message out of memory, wherever it stands; return whether it was there."""
-        for lane in self.lanes:
-            for place, other in enumerate(lane.head):
-                if other is message:
-                    del lane.head[place]
-                    self._left([message])
-                    return True
+        head = self.lane_of(message).head
+        for place, other in enumerate(head):
+            if other is message:
+                del head[place]
+                self._left([message])
+                return True
         return False
 
     def withdraw_all(self, messages: Collection[Message]) -> None:
         """Take messages out of memory that are there, all in one pass through their lanes."""
         ids = {message.id for message in messages}
-        for lane in [self.lanes[priority] for priority in {message.priority for message in messages}]:
+        for priority, account in dict.fromkeys((message.priority, message.account) for message in messages):
+            lane = self.lane(priority, account)
             gone = [message for message in lane.head if message.id in ids]
             lane.head = deque(message for message in lane.head if message.id not in ids)
             self._left(gone)

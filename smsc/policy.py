@@ -143,4 +143,5 @@ def submitter_of(configuration: Configuration, config: AccountConfig, decider: D
         normaliser_of(configuration.numbers, config.numbers).normalise,
         partial(text_of, alphabet=config.alphabet),
         any(step.name in REMEMBERING for step in decider.steps_of(config.name)),
+        bool(configuration.prices) or decider.windows.are_set,
     )

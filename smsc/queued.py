@@ -219,11 +219,11 @@ class QueuedMessages:
 
     @staticmethod
     def _count_on_disk(queued: Queued, change: int) -> None:
-        lane = queued.outbox.lanes[queued.message.priority]
+        lane = queued.outbox.lane_of(queued.message)
         if queued.due_at > wall_ms():
-            lane.deferred = max(0, lane.deferred + change)
+            queued.outbox.count(lane, deferred=change)
         else:
-            lane.on_disk = max(0, lane.on_disk + change)
+            queued.outbox.count(lane, due=change)
 
     def _dispatch(self, message: Message) -> None:
         self._pump(dispatch(self._core, message))
@@ -307,11 +307,11 @@ class QueuedMessages:
         target = self._core.outbox(waiting.outbox)
         if target is None:  # a reload has removed its upstream meanwhile: nobody counts its lanes
             return
-        lane = target.lanes[new.priority]
+        lane = target.lane_of(new)
         if waiting.due_at > wall_ms():
-            lane.deferred += 1
+            target.count(lane, deferred=1)
         else:
-            lane.on_disk += 1
+            target.count(lane, due=1)
             target.refill()
 
 

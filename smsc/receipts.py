@@ -5,6 +5,7 @@ in the store until that comes (wire.md F12, F17). Either way it is acknowledged 
 (promise 2). While the store is away, operators are told to keep what they have.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from domain.ids import accepted_at_ms
@@ -46,6 +47,7 @@ class Receipts:
         self.parked: dict[tuple[str, str], ParkedReceipt] = {}
         self.forms = OtherForms(core, self._look_again)
         self.orphans = 0
+        self.orphans_of: dict[str, int] = defaultdict(int)  # the same by upstream
         self.overtaken = 0
         batch = core.configuration.queues.batch
         self.correlating = Stage[Found, LookedUp](
@@ -105,7 +107,10 @@ class Receipts:
         item = upstream.sent.pop(upstream_message_id, None)
         if item is None:
             self.correlating.items.append(Found(upstream, upstream_message_id, state, error, source, pdu.source_addr))
-        elif isinstance(item, Part):
+            return
+        upstream.timed_receipts += 1
+        upstream.receipt_lag_ms += wall_ms() - accepted_at_ms(item.id)
+        if isinstance(item, Part):
             self._end_part(Located(item.message, item.number, item.total), state, error, source)
         elif (state == DELIVERED and not item.next_upstream) or not self.core.next_routes.handle_outcome(
             upstream.name, item, state, error, source
@@ -129,6 +134,9 @@ class Receipts:
             if not next_routes.handle_outcome(upstream, message, state, error, source, parked):
                 self.core.finish(message, state, error, source, parked)
         else:
+            if message.repeated:  # what is final goes no more (wire.md F8)
+                for one in self.core.upstreams.values():
+                    one.unknown.handle_receipt(message, place.part)
             self.core.parting.items.append(PartOutcome(message, place.part, place.parts, state, error, source, parked))
 
     async def _look_up(self, items: list[Found]) -> LookedUp:
@@ -177,6 +185,7 @@ class Receipts:
         """No message is known for a receipt, which has been parked or is to be refused."""
         if item.parked_as is None and (receipt is not None or _is_refused(item)):
             self.orphans += 1
+            self.orphans_of[item.upstream.name] += 1
         if receipt is not None:
             self.keep_parked(receipt)
             self.forms.expect(item)

@@ -20,6 +20,7 @@ from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.mo import MoMessages
 from smsc.wire_forms import part_of
+from storage.rows import Fetched, Stretch
 
 log = structlog.get_logger()
 PAGE = 5_000
@@ -30,8 +31,8 @@ async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
     """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
     homeless = await _count_disk(core)
     await core.store.mark_read()
-    for name, priority in homeless:
-        await rehome(core, name, priority)
+    for name in homeless:
+        await rehome(core, name)
     above = await core.store.low_water() - 1
     messages = sent = 0
     while page := await core.store.unfinished(above, last_id, PAGE):
@@ -58,28 +59,32 @@ async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
         log.info('recovery.done', messages=messages, with_operator=sent)
 
 
-async def _count_disk(core: Core) -> list[tuple[str, int]]:
-    """Count what is on disk into the outboxes; return the lanes (outbox, priority) of upstreams that are no more."""
-    homeless: list[tuple[str, int]] = []
+async def _count_disk(core: Core) -> list[str]:
+    """Count what is on disk into the outboxes; return those of upstreams that are no more."""
+    homeless: list[str] = []
     for depth in await core.store.count_waiting(wall_ms()):
         outbox = core.outbox(depth.outbox)
         if outbox is None:
             log.warning('recovery.no_upstream', outbox=depth.outbox, messages=depth.messages)
-            homeless.append((depth.outbox, depth.priority))
+            homeless.append(depth.outbox)
             core.account(depth.account).waiting += depth.messages
             continue
-        lane = outbox.lanes[depth.priority]
-        lane.on_disk += depth.due
-        lane.deferred += depth.messages - depth.due
+        outbox.count(outbox.lane(depth.priority, depth.account), depth.due, depth.messages - depth.due)
         if depth.outbox.startswith('upstream '):
             core.account(depth.account).waiting += depth.messages
     return list(dict.fromkeys(homeless))
 
 
-async def rehome(core: Core, outbox: str, priority: int) -> None:
-    """Route the messages on disk of an upstream that is configured no more anew, due or not."""
-    place = (0, 0)
-    while rows := await core.store.fetch_waiting(outbox, priority, place, NEVER_MS, PAGE):
+async def rehome(core: Core, outbox: str) -> None:
+    """Route the messages on disk of an upstream that is configured no more anew, due or not, the urgent ones first."""
+    lanes = [lane for lane in await core.store.lanes_on_disk() if lane[0] == outbox]
+    for _, priority, account in sorted(lanes, reverse=True):
+        await _rehome_lane(core, outbox, priority, account)
+
+
+async def _rehome_lane(core: Core, outbox: str, priority: int, account: str) -> None:
+    rows = await _read(core, outbox, Stretch(priority, account, (0, 0), PAGE))
+    while rows:
         place = (rows[-1].due_at, rows[-1].seq)
         for row in rows:
             if row.message.id not in core.shelf.loaded:  # else it is on its way already
@@ -88,6 +93,12 @@ async def rehome(core: Core, outbox: str, priority: int) -> None:
                 dispatch(core, row.message)
         await core.shelf.drain()
         await core.finishing.drain()
+        rows = await _read(core, outbox, Stretch(priority, account, place, PAGE))
+
+
+async def _read(core: Core, outbox: str, stretch: Stretch) -> list[Fetched]:
+    (rows,) = await core.store.fetch_waiting(outbox, [stretch], NEVER_MS)
+    return rows
 
 
 def is_unsent(message: Message) -> bool:

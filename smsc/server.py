@@ -18,12 +18,14 @@ import msgspec
 import structlog
 
 from domain.errors import Fenced
+from domain.ids import accepted_at_ms
 from perf.operator import Operator, OperatorSettings
 from routing.mnp import MnpBaseError
 from routing.plan import PlanError
 from smsc import __version__
 from smsc import config as configurations
-from smsc.clock import wall_ms
+from smsc.clock import CLOCK, wall_ms
+from smsc.cluster.places import Place, in_place
 from smsc.config.registered_senders import SendersFileError
 from smsc.config.schema import Configuration, Listen, StoreConfig
 from smsc.control import ControlError, ControlServer, Handler
@@ -33,6 +35,7 @@ from smsc.http import HttpServer, application
 from smsc.metrics import Collector
 from smsc.node import Node
 from smsc.numbering import plan_handler
+from smsc.observing import Observing
 from smsc.status import Statuses
 from smsc.tls import TlsError
 from storage import embedded
@@ -43,6 +46,8 @@ SAMPLE_S = 1.0
 UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, MnpBaseError)
 """Files beside the configuration that changed since it was checked, or cannot be read."""
 GC_THRESHOLDS = (50_000, 20, 50)
+COMMANDS = ('status', 'switch', 'route', 'route_mo', 'plan', 'stop_lists', 'credit', 'ready')
+"""What a node answers over its control socket, beside `reload`."""
 PATIENCE_S = 30.0  # with a node that is taking this one's work over
 FENCED_STATUS = 75  # EX_TEMPFAIL: whoever supervises starts the node anew
 
@@ -54,9 +59,11 @@ class ServerError(Exception):
 class Server:
     """One process: a node, its store, its HTTP port and its control socket."""
 
-    def __init__(self, path: Path, configuration: Configuration) -> None:
+    def __init__(self, path: Path, configuration: Configuration, place: Place | None = None) -> None:
+        """`place` is this node's among those of a supervisor."""
         self.path = path
-        self.configuration = configuration
+        self.place = place
+        self.configuration = in_place(configuration, place) if place else configuration
         self.node: Node | None = None
         self._stop = asyncio.Event()
         self._ready = False
@@ -76,10 +83,21 @@ class Server:
             gc.collect()
             gc.freeze()
             self._ready = True
-            await self._stop.wait()
+            await self._until_stop()
             self._ready = False
         await asyncio.gather(*reloads, return_exceptions=True)
         log.info('server.stopped')
+
+    async def _until_stop(self) -> None:
+        """Wait for the signal to stop, or for the end of the supervisor."""
+        while self.place is not None and os.getppid() == self.place.supervisor:
+            try:
+                await asyncio.wait_for(self._stop.wait(), SAMPLE_S)
+            except TimeoutError:
+                continue
+            return
+        if self.place is None:
+            await self._stop.wait()
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Bring everything up in order; `stack` takes it down in the reverse order."""
@@ -90,15 +108,17 @@ class Server:
         store.health.on_fenced = _end_fenced
         stack.push_async_callback(store.close)
         await store.open(wall_ms(), PATIENCE_S if configuration.cluster else 0)
-        await self._start_operators(configuration, stack)
+        if self.place is None:
+            await start_operators(configuration, stack)
         last_id = await store.last_id()
+        CLOCK.rise_to(accepted_at_ms(last_id))
         try:
             node = self.node = Node(configuration, store, last_id)
         except UNREADABLE as error:
             raise ServerError(str(error)) from error
-        statuses = Statuses(node)
+        statuses, observing = Statuses(node), Observing(node.core)
         http = HttpServer(
-            application(Collector(node), self._not_ready),
+            application(Collector(node, observing), self._not_ready),
             configuration.http.listen.host,
             configuration.http.listen.port,
         )
@@ -112,7 +132,8 @@ class Server:
         handlers['plan'] = plan_handler(node.core.policy.plan, data)
         handlers['stop_lists'] = node.core.stop_lists.handle_look
         handlers['credit'] = self._handle_credit
-        control = ControlServer(data, handlers)
+        handlers['ready'] = self._is_ready
+        control = ControlServer(data, handlers, self.place.node if self.place else None)
         data.mkdir(parents=True, exist_ok=True)
         await control.start()
         stack.push_async_callback(control.stop)
@@ -122,20 +143,13 @@ class Server:
         except TlsError as error:
             raise ServerError(str(error)) from error
         stack.push_async_callback(node.stop)
+        observing.start()
+        stack.push_async_callback(observing.stop)
         sampling = asyncio.create_task(_sample(statuses), name='sample')
         stack.push_async_callback(_end, sampling)
 
-    async def _start_operators(self, configuration: Configuration, stack: AsyncExitStack) -> None:
-        """Start the simulated operators that the configuration asks for."""
-        for upstream in configuration.upstreams.values():
-            if upstream.simulated is None:
-                continue
-            settings = msgspec.convert(msgspec.structs.asdict(upstream.simulated), OperatorSettings)
-            operator = Operator(settings)
-            with _listening(f'upstreams.{upstream.name}', Listen(upstream.host, upstream.port)):
-                await operator.start(upstream.host, upstream.port)
-            stack.push_async_callback(operator.stop)
-            log.info('simulator.started', upstream=upstream.name, listen=f'{upstream.host}:{upstream.port}')
+    async def _is_ready(self, request: dict[str, Any]) -> bool:
+        return self._ready
 
     def _not_ready(self) -> str:
         if not self._ready or self.node is None:
@@ -180,6 +194,7 @@ class Server:
                 raise ControlError('the server is starting or stopping; try again')
             try:
                 configuration = await asyncio.to_thread(configurations.load, self.path)
+                configuration = in_place(configuration, self.place) if self.place else configuration
             except configurations.ConfigurationError as error:
                 raise ControlError(f'nothing was changed:\n{error}') from error
             changes = configurations.diff(self.configuration, configuration)
@@ -220,6 +235,19 @@ async def connect_arguments(configuration: Configuration, stack: AsyncExitStack,
     watching = asyncio.create_task(postgres.keep_running(), name='postgres')
     stack.push_async_callback(_end, watching)
     return dict(postgres.connect_arguments)
+
+
+async def start_operators(configuration: Configuration, stack: AsyncExitStack) -> None:
+    """Start the simulated operators that the configuration asks for."""
+    for upstream in configuration.upstreams.values():
+        if upstream.simulated is None:
+            continue
+        settings = msgspec.convert(msgspec.structs.asdict(upstream.simulated), OperatorSettings)
+        operator = Operator(settings)
+        with _listening(f'upstreams.{upstream.name}', Listen(upstream.host, upstream.port)):
+            await operator.start(upstream.host, upstream.port)
+        stack.push_async_callback(operator.stop)
+        log.info('simulator.started', upstream=upstream.name, listen=f'{upstream.host}:{upstream.port}')
 
 
 def _end_fenced(error: Fenced) -> None:

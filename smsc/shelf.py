@@ -11,7 +11,7 @@ log: a message stays in `live` for the next start to take up, an operator's rece
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, KeysView
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
@@ -140,10 +140,14 @@ class DiskShelf:
         """Yield the ids that leave from now on: a read under way may bring their rows although they are deleted."""
         return self.rows.noting_who_leaves()
 
-    def count_awaiting_disk(self, outbox: Outbox, priority: int) -> int:
-        """Return how much is on its way to the end of a lane."""
-        return sum(
-            of is outbox and message.priority == priority and not due_at for of, message, due_at in self._entries
+    def coming_to(self, outbox: Outbox) -> list[Message]:
+        """Return what is on its way to the disk for an outbox, due or not."""
+        return [message for of, message, _ in self._entries if of is outbox]
+
+    def awaiting_disk(self, outbox: Outbox) -> Counter[tuple[int, str]]:
+        """Return how much is on its way to the ends of an outbox's lanes (priority, account)."""
+        return Counter(
+            (message.priority, message.account) for of, message, due_at in self._entries if of is outbox and not due_at
         )
 
     def at_rest(self, rows: Iterable[AnyRow], left: set[int]) -> list[AnyRow]:
@@ -182,7 +186,7 @@ class DiskShelf:
                 if isinstance(place, Elsewhere):
                     handed.append((place, message))
                 else:
-                    place.lanes[message.priority].on_disk += 1
+                    place.count(place.lane_of(message), due=1)
                     place.refill()
         if handed:
             self.tell(self.on_handed, handed, end)
@@ -309,7 +313,7 @@ class DiskShelf:
             message.stored_wait = True  # whoever still knows it, for an answer that comes late, ends its row too
             self._live.pop(message.id, None)
             self.left(message)
-            if isinstance(outbox, Outbox) and not outbox.offline and outbox.in_memory == 0:
+            if isinstance(outbox, Outbox) and not (outbox.offline or outbox.lane_of(message).head):
                 self._reads.wanted[outbox] = None
         handed = [(outbox, message) for outbox, message, _ in entries if isinstance(outbox, Elsewhere)]
         if handed:

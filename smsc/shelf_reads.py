@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smsc.outbox import Lane, Outbox
-from storage.rows import Fetched
+from storage.rows import Fetched, Stretch
 from storage.store import Store
 
 if TYPE_CHECKING:
     from smsc.shelf import DiskShelf
 
-BATCH = 5_000
+BATCH = 1_000  # so that to make messages of them takes a few milliseconds
 EXPIRED_BATCH = 1_000
 EXPIRED_BOUND = 10_000  # handed out and not yet gone from disk; then the sweep waits
 
@@ -57,57 +57,80 @@ class ShelfReads:
     # The heads of lanes
 
     async def _fetch(self, outbox: Outbox) -> None:
-        for lane_number in range(len(outbox.lanes) - 1, -1, -1):
-            lane = outbox.lanes[lane_number]
-            room = min(BATCH, outbox.room)
-            if (lane.on_disk or lane.deferred) and room > 0 and not outbox.offline:
-                await self._fetch_lane(outbox, lane, lane_number, room)
+        wanting = [] if outbox.offline else outbox.wanting(BATCH)
+        if wanting:
+            await self._fetch_lanes(outbox, wanting)
         self._shelf.on_fetched(outbox)
 
-    async def _fetch_lane(self, outbox: Outbox, lane: Lane, lane_number: int, limit: int) -> None:
+    async def _fetch_lanes(self, outbox: Outbox, wanting: list[tuple[Lane, int]]) -> None:
+        """Read the heads of lanes, so many messages of each at most, all in one go."""
+        stretches = [Stretch(lane.priority, lane.account, lane.cursor, limit) for lane, limit in wanting]
         due_by = self._shelf.end_of_lane()
         departures = outbox.departures
         with self._rows.noting_who_leaves() as left:
-            rows = await self._store.fetch_waiting(outbox.name, lane_number, lane.cursor, due_by, limit)
-            new = [row.message for row in self._rows.at_rest(rows, left)]
-        if outbox.departures != departures:  # the lane was forgotten meanwhile: everything stays on disk
+            pages = await self._store.fetch_waiting(outbox.name, stretches, due_by)
+        if outbox.departures != departures:  # the lanes were forgotten meanwhile: everything stays on disk
             if not outbox.offline:
                 self.wanted[outbox] = None
             return
-        self._count_read(lane, rows)
-        if len(rows) < limit:  # all that is due has been read, but what is still on its way to the disk
-            lane.on_disk = self._shelf.count_awaiting_disk(outbox, lane_number)
-        else:  # the counts may be too low: only a page that is not full shows the end of the lane
-            lane.on_disk = max(1, lane.on_disk)
+        coming = self._shelf.awaiting_disk(outbox)
+        for (lane, limit), rows in zip(wanting, pages, strict=True):
+            is_whole = len(rows) < limit  # all that is due has been read, but what is still on its way to the disk
+            self._count_read(outbox, lane, len(rows), coming[lane.priority, lane.account] if is_whole else None)
+            self._take_up(outbox, lane, rows, left)
+
+    def _take_up(self, outbox: Outbox, lane: Lane, rows: list[Fetched], left: set[int]) -> None:
+        """Bring what was read of a lane to its head; `left` are those that left memory during the read."""
         if rows:
             lane.cursor = (rows[-1].due_at, rows[-1].seq)
         again = next((row for row in rows if row.message.id in left), None)
         if again is not None:  # what left may have been the message, and this be its receipt: look once more
             lane.cursor = (again.due_at, again.seq - 1)
-            lane.on_disk = max(1, lane.on_disk)
+            outbox.count(lane, due=max(0, 1 - lane.on_disk))
             self.wanted[outbox] = None
+        new = [row.message for row in self._rows.at_rest(rows, left)]
         self._rows.read.update((message.id, outbox) for message in new)
         outbox.add_fetched(lane, new)
 
     @staticmethod
-    def _count_read(lane: Lane, rows: list[Fetched]) -> None:
-        """So many rows of a lane have been read, first what was due when it was put on disk."""
-        of_this_moment = min(lane.on_disk, len(rows))
-        lane.on_disk -= of_this_moment
-        lane.deferred = max(0, lane.deferred - (len(rows) - of_this_moment))
+    def _count_read(outbox: Outbox, lane: Lane, rows: int, left_due: int | None) -> None:
+        """So many rows of a lane have been read, first those that were due when they were put there: `left_due` are left.
+
+        None when it is not known: the counts may be too low, only a page that is not full shows the end of the lane.
+        """
+        due = min(lane.on_disk, rows)
+        outbox.count(lane, deferred=due - rows)
+        if left_due is None:
+            left_due = max(1, lane.on_disk - due)
+        outbox.count(lane, due=left_due - lane.on_disk)
 
     async def _look_for_forgotten(self, outboxes: list[Outbox]) -> None:
-        """Counts may drift when rows expire: poll a lane again that holds rows although its counts say none."""
-        lanes = {
-            (outbox.name, number): lane
-            for outbox in outboxes
-            for number, lane in enumerate(outbox.lanes)
-            if not (outbox.offline or lane.on_disk or lane.deferred)
-        }
-        if lanes:
-            places = [(name, number, *lane.cursor) for (name, number), lane in lanes.items()]
-            for key in await self._store.lanes_with_more(places):
-                lanes[key].deferred = 1
+        """Counts may drift when rows expire: poll a lane again that holds rows although its counts say none, and none
+        that holds nothing although they say so.
+        """
+        on_disk = set(await self._store.lanes_on_disk())
+        places = []
+        online = {outbox.name: outbox for outbox in outboxes if not outbox.offline}
+        for outbox in outboxes:
+            self._forget_gone(outbox, on_disk)
+        for name, priority, account in on_disk:
+            if name in online:
+                lane = online[name].lane(priority, account)
+                if not (lane.on_disk or lane.deferred):
+                    places.append((name, priority, account, *lane.cursor))
+        if places:
+            for name, priority, account in await self._store.lanes_with_more(places):
+                outbox = online[name]
+                outbox.count(outbox.lane(priority, account), deferred=1)
+
+    def _forget_gone(self, outbox: Outbox, on_disk: set[tuple[str, int, str]]) -> None:
+        """Forget what counts say of lanes that are not on disk, nor on their way there, and what is empty besides."""
+        coming = {(message.priority, message.account) for message in self._shelf.coming_to(outbox)}
+        for lane in outbox.lanes:
+            key = lane.priority, lane.account
+            if (lane.on_disk or lane.deferred) and (outbox.name, *key) not in on_disk and key not in coming:
+                outbox.count(lane, due=-lane.on_disk, deferred=-lane.deferred)
+        outbox.forget_empty()
 
     # What ran out of time
 

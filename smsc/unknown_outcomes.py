@@ -70,6 +70,15 @@ class UnknownOutcomes:
                     self._note_second_id(item, pdu.message_id)
         self._core.sending.kick()
 
+    def handle_receipt(self, message: Message, number: int) -> None:
+        """A receipt tells of a segment that has been sent twice: it is not sent once more."""
+        key = message.id, number
+        part = self._marking.pop(key, None) or self.held.pop(key, None)
+        if isinstance(part, Part):
+            self._upstream.long_messages.handle_taken(part)
+        else:
+            self._upstream.long_messages.take_out(message, number)
+
     def tick(self, now_ms: int) -> None:
         """End what has waited for a late response until its validity ended."""
         for key, item in list(self.held.items()):

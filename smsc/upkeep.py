@@ -119,7 +119,7 @@ class Upkeep:
     def _tick_outbox(self, outbox: Outbox) -> None:
         if outbox.offline:
             return
-        if any(lane.deferred or lane.on_disk for lane in outbox.lanes):
+        if outbox.on_disk:
             self._core.shelf.want(outbox)
         if outbox.in_memory and outbox.name.startswith('upstream '):
             for message in outbox.remove_expired(wall_ms()):

@@ -54,6 +54,8 @@ class Upstream:
         self.sent: dict[str, Message | Part] = {}  # by upstream_message_id, oldest first: those that wait for a receipt
         self.answers: dict[int, int] = defaultdict(int)
         self.receipts: dict[int, int] = defaultdict(int)
+        self.timed_receipts = 0  # whose messages were in memory, and how long after their acceptance, in sum
+        self.receipt_lag_ms = 0
         self.removed = False
         self.ids = IdForms()
         self._receipts = receipts

@@ -148,7 +148,10 @@ class Amending:
             await self._insert(connection, [waiting])
         elif message.stored_wait:
             await connection.execute(
-                'update waiting set expires_at = $2 where message_id = $1', message.id, message.expires_at
+                'update waiting set expires_at = $2, priority = $3 where message_id = $1',
+                message.id,
+                message.expires_at,
+                message.priority,
             )
         return row
 

@@ -36,12 +36,12 @@ NOT_EMPTY = (
 NOT_RESTORED = 'the backup could not be restored; the store is empty as before'
 _MAGIC = b'PGDMP'
 _CREATED = re.compile(r'^; Archive created at (.+)$', re.MULTILINE)
-_APPLIED = re.compile(r'^(\d+)\t(\w+)\t', re.MULTILINE)
+_APPLIED = re.compile(r'^(\d+)\t(\w+)\t[^\t\n]*(?:\t(\d+))?$', re.MULTILINE)  # version, name, applied_at, min_version
 _TABLES = (
     'select c.oid::regclass::text as name, c.relname from pg_class c'
     " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition order by 1"
 )
-_HOLDS_NOTHING = frozenset({'migration', 'node', 'lane'})
+_HOLDS_NOTHING = frozenset({'migration', 'node', 'lane', 'lane_read'})
 """Tables with rows that a server makes before the first message."""
 
 Progress = Callable[[int], None]
@@ -53,10 +53,13 @@ class BackupError(Exception):
 
 
 class Backup(msgspec.Struct, frozen=True):
-    """What a backup file holds: when it was taken (as its text says), and the migrations of its store by number."""
+    """What a backup file holds: when it was taken (as its text says), the migrations of its store by number, and the
+    last one that a release must know to use it.
+    """
 
     taken: str
     applied: dict[int, str]
+    demanded: int
     size_octets: int
 
     @property
@@ -130,11 +133,13 @@ async def read_backup(path: Path) -> Backup:
         [restore, '--data-only', '--schema=public', '--table=migration', '--file=-', path],
         f'{path} cannot be read as a backup',
     )
-    applied = {int(number): name for number, name in _APPLIED.findall(recorded)}
-    if not applied:
+    rows = _APPLIED.findall(recorded)
+    if not rows:
         raise BackupError(f'{path} is a dump of another database: it holds no store of this product')
     created = _CREATED.search(listed)
-    return Backup(created[1] if created else 'unknown', applied, size_octets)
+    applied = {int(version): name for version, name, _ in rows}
+    demanded = max(int(min_version or 0) for _, _, min_version in rows)
+    return Backup(created[1] if created else 'unknown', applied, demanded, size_octets)
 
 
 async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str, progress: Progress) -> int:
@@ -143,7 +148,7 @@ async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str
     Raises BackupError, or MigrationError for a backup of a newer release; the store is empty then as before.
     """
     backup = await read_backup(path)
-    compare(load(MIGRATIONS), backup.applied)
+    compare(load(MIGRATIONS), backup.applied, backup.demanded)
     address = address_of(connect_arguments)
     installation = await _installation_for(connect_arguments)
     connection = await asyncpg.connect(**connect_arguments)

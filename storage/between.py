@@ -118,7 +118,7 @@ class Between:
             async with asyncio.timeout(2 * TIMEOUT_S):
                 await pubsub.subscribe(*self._channels)
             if not self.available:
-                log.info('redis.back')
+                log.info('redis.connected')
             self.available = True
             while True:
                 message = await pubsub.get_message(timeout=LISTEN_S)

@@ -101,6 +101,15 @@ class Waiting(msgspec.Struct, frozen=True):
     node: int | None = None
 
 
+class Stretch(msgspec.Struct, frozen=True):
+    """What is to be read of a lane on disk: at most `limit` rows after the place `after` (due_at, seq)."""
+
+    priority: int
+    account: str
+    after: tuple[int, int]
+    limit: int
+
+
 class Fetched(msgspec.Struct, frozen=True):
     """A message read from an outbox on disk, with its place there."""
 

@@ -21,6 +21,7 @@ from storage.judged import JudgedRecords
 from storage.membership import Membership, end_connections
 from storage.migrations import migrate
 from storage.next_routes import Expected, NextRoutes
+from storage.observed import Observed
 from storage.parts import Parts
 from storage.receipts import ReceiptRecords
 from storage.recent import RecentMessages
@@ -30,6 +31,7 @@ from storage.rows import (
     Expired,
     Fetched,
     Outcome,
+    Stretch,
     Waiting,
     message_of,
     message_row,
@@ -44,6 +46,10 @@ from storage.takeover import Moved, Takeover, read_unfinished
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
+_WAITING_COLUMNS = (
+    *('node', 'outbox', 'priority', 'due_at', 'expires_at'),
+    *('account', 'message_id', 'attempts', 'search'),
+)
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part', 'parts')
 
 _STAGES = (
@@ -81,6 +87,7 @@ class Store:
         self.switches = Switches(connections['upkeep'])
         self.next_routes = NextRoutes(node, connections['wait'], connections['upkeep'], self._insert_waiting)
         self.credit = Credit(connections['credit'])
+        self.observed = Observed(connections['upkeep'], node)
         self.judged = JudgedRecords(connections['judge'], self.credit)
         self._endings = Endings(self.credit)
         self.amending = Amending(
@@ -307,40 +314,49 @@ class Store:
         await self._connections['wait'].run(insert)
 
     async def _insert_waiting(self, connection: Connection, entries: list[Waiting]) -> None:
-        for node in {entry.node for entry in entries}:
-            of_node = [entry for entry in entries if entry.node == node]
-            await self._insert_waiting_of(connection, self.node if node is None else node, of_node)
+        if not entries:
+            return
+        rows = [
+            (
+                self.node if entry.node is None else entry.node,
+                entry.outbox,
+                entry.message.priority,
+                entry.due_at,
+                entry.expires_at,
+                entry.message.account,
+                entry.message.id,
+                min(entry.message.attempts, MOST_ATTEMPTS),
+                search_of(entry),
+            )
+            for entry in entries
+        ]
+        await connection.copy_records_to_table('waiting', records=rows, columns=_WAITING_COLUMNS)
 
-    async def _insert_waiting_of(self, connection: Connection, node: int, entries: list[Waiting]) -> None:
-        await connection.execute(
-            sql.INSERT_WAITING,
-            node,
-            [entry.outbox for entry in entries],
-            [entry.message.priority for entry in entries],
-            [entry.due_at for entry in entries],
-            [entry.expires_at for entry in entries],
-            [entry.message.account for entry in entries],
-            [entry.message.id for entry in entries],
-            [min(entry.message.attempts, MOST_ATTEMPTS) for entry in entries],
-            [search_of(entry) for entry in entries],
-        )
+    async def fetch_waiting(self, outbox: str, stretches: Sequence[Stretch], due_by: int) -> list[list[Fetched]]:
+        """Return what of these lanes of an outbox is due, each in its order; rows stay until their message has left.
 
-    async def fetch_waiting(
-        self, outbox: str, priority: int, after: tuple[int, int], due_by: int, limit: int
-    ) -> list[Fetched]:
-        """Return the head of a lane after the place `after` (due_at, seq); rows stay until their message has left.
-
-        How far a lane of an upstream was read is committed first: `mark_read` asks for it after a crash.
+        How far the lanes of an upstream were read is committed first: `mark_read` asks for it after a crash.
         """
+        lanes = [(of.priority, of.account, *of.after, of.limit) for of in stretches]
+        columns = list(map(list, zip(*lanes, strict=True)))
 
-        async def fetch(connection: Connection, doubtful: bool) -> list[Fetched]:
-            rows = await connection.fetch(sql.FETCH_WAITING, self.node, outbox, priority, *after, due_by, limit)
-            if rows and outbox.startswith(OF_UPSTREAMS):
-                last = rows[-1]
-                await connection.execute(sql.NOTE_READ, self.node, outbox, priority, last['due_at'], last['seq'])
-            return [Fetched(row['seq'], row['due_at'], waiting_message_of(row)) for row in rows]
+        async def fetch(connection: Connection, doubtful: bool) -> list[list[Fetched]]:
+            pages: list[list[Fetched]] = [[] for _ in stretches]
+            for row in await connection.fetch(sql.FETCH_WAITING, self.node, outbox, *columns, due_by):
+                pages[row['lane'] - 1].append(Fetched(row['seq'], row['due_at'], waiting_message_of(row)))
+            if outbox.startswith(OF_UPSTREAMS):
+                await self._note_read(connection, outbox, stretches, pages)
+            return pages
 
         return await self._connections['wait'].run(fetch)
+
+    async def _note_read(
+        self, connection: Connection, outbox: str, stretches: Sequence[Stretch], pages: list[list[Fetched]]
+    ) -> None:
+        read = [(of, page[-1]) for of, page in zip(stretches, pages, strict=True) if page]
+        if read:
+            places = [(of.priority, of.account, last.due_at, last.seq) for of, last in read]
+            await connection.execute(sql.NOTE_READ, self.node, outbox, *map(list, zip(*places, strict=True)))
 
     async def give_waiting(self, outbox: str, node: int, now_ms: int, keep: list[int], limit: int) -> list[Moved]:
         """Give up to `limit` of what is due in an outbox to a node, but not the messages in `keep`; return what."""
@@ -359,12 +375,20 @@ class Store:
 
         return await self._connections['sweep'].run(count)
 
-    async def lanes_with_more(self, lanes: list[tuple[str, int, int, int]]) -> list[tuple[str, int]]:
-        """Return (outbox, priority) of those lanes (outbox, priority, due_at, seq) that hold rows after that place."""
+    async def lanes_with_more(self, lanes: list[tuple[str, int, str, int, int]]) -> list[tuple[str, int, str]]:
+        """Return (outbox, priority, account) of those lanes (the same, due_at, seq) that hold rows after that place."""
 
-        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int]]:
+        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int, str]]:
             rows = await connection.fetch(sql.LANES_WITH_MORE, self.node, *zip(*lanes, strict=True))
-            return [(row['outbox'], row['priority']) for row in rows]
+            return [tuple(row) for row in rows]
+
+        return await self._connections['wait'].run(fetch)
+
+    async def lanes_on_disk(self) -> list[tuple[str, int, str]]:
+        """Return all lanes (outbox, priority, account) that hold rows, in this order."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int, str]]:
+            return [tuple(row) for row in await connection.fetch(sql.LANES_ON_DISK, self.node)]
 
         return await self._connections['wait'].run(fetch)
 
@@ -425,7 +449,7 @@ class Store:
         """Commit that nothing on disk is on its way: every submit has been accounted for, as after a clean stop."""
 
         async def delete(connection: Connection, doubtful: bool) -> None:
-            await connection.execute('delete from lane where node = $1', self.node)
+            await connection.execute('delete from lane_read where node = $1', self.node)
 
         await self._connections['upkeep'].run(delete)
 

@@ -37,6 +37,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     ucs2_percent: Annotated[int, Meta(description='share of texts in UCS-2; the others are in the GSM alphabet')] = 50
     segments: Annotated[int, Meta(description='of each text; above 1 it is in UCS-2, in message_payload')] = 1
     registered_delivery: Annotated[int, Meta(description='of every message; 1 wants all receipts')] = 1
+    priority_flag: Annotated[int, Meta(description='of every message')] = 0
 
     bind_timeout_s: Annotated[float, Meta(description='for connecting and binding')] = 10
     response_timeout_s: Annotated[float, Meta(description='give up when nothing comes for so long')] = 60

@@ -58,6 +58,7 @@ def _make_format(settings: LoadSettings, data_coding: int, number_octets: int, t
             dest_addr_ton=_INTERNATIONAL,
             dest_addr_npi=_ISDN,
             destination_addr=settings.destination_prefix.encode('ascii') + destination,
+            priority_flag=settings.priority_flag,
             registered_delivery=settings.registered_delivery,
             data_coding=data_coding,
             short_message=b'' if is_long else number + text,

@@ -51,6 +51,7 @@ class Listener:
         self.limits = limits
         self.tls: ssl.SSLContext | None = None
         self.connections: set[Connection] = set()
+        self.share_port = False
         self.refused = 0
         self.failed_handshakes = 0
         self.handshakes: set[asyncio.Task[None]] = set()
@@ -61,17 +62,22 @@ class Listener:
         self._tls_port: TlsPort | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen on `host`:`port` (0 = any free port); return the port. Raises OSError when the address is taken."""
+        """Listen on `host`:`port` (0 = any free port); return the port. Raises OSError when the address is taken.
+
+        With `share_port` several processes may listen on one; the system divides connections among them.
+        """
         raise_open_files()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Door(self), host, port, backlog=1024, reuse_address=True)
+        self._server = await loop.create_server(
+            lambda: _Door(self), host, port, backlog=1024, reuse_address=True, reuse_port=self.share_port or None
+        )
         port_taken: int = self._server.sockets[0].getsockname()[1]
         return port_taken
 
     async def start_tls(self, host: str, port: int) -> int:
         """Listen for TLS too, or on another port than before; as `start`. What fails leaves the old port as it was."""
         raise_open_files()
-        tls_port = TlsPort(self)
+        tls_port = TlsPort(self, self.share_port)
         await tls_port.open(host, port)
         self.stop_tls()
         self._tls_port = tls_port

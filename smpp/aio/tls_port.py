@@ -50,8 +50,9 @@ class Admission(Protocol):
 class TlsPort:
     """Listening sockets of one port, open until `close`."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, share_port: bool = False) -> None:
         self.port = 0
+        self._share = share_port
         self._admission = admission
         self._loop = asyncio.get_running_loop()
         self._sockets: list[socket.socket] = []
@@ -62,7 +63,7 @@ class TlsPort:
         try:
             for family, _, _, _, address in dict.fromkeys(infos):
                 place = (address[0], port or self.port)
-                listening = socket.create_server(place, family=family, backlog=BACKLOG)
+                listening = socket.create_server(place, family=family, backlog=BACKLOG, reuse_port=self._share)
                 self._sockets.append(listening)
                 self.port = int(listening.getsockname()[1])
         except OSError:

@@ -6,6 +6,7 @@ aliases and tags of other languages are refused, as nothing here needs them.
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -187,10 +188,11 @@ class Reader:
             self._note(place, key, 'holds half a surrogate pair', 'write the character itself')
         if '${' in text:
             return Value(self._expand(text, key, place), place, expanded=True)
-        if node.tag in ('tag:yaml.org,2002:str', 'tag:yaml.org,2002:timestamp'):  # a date is text until it is asked for
+        if node.tag == 'tag:yaml.org,2002:str':
             return Value(text, place)
         try:
-            return Value(read_word(text), place)
+            word = read_word(text)
+            return Value(text if isinstance(word, date) else word, place)  # keys that take dates read them from text
         except ValueError as error:
             self._note(place, key, str(error), 'put it in quotes if it is text')
             return Value(text, place)

@@ -1,4 +1,6 @@
--- A lane has been read up to a place: $1 node, $2 outbox, $3 priority, $4 due_at, $5 seq. The furthest place stays.
-insert into lane (node, outbox, priority, due_at, seq) values ($1, $2, $3, $4, $5)
-on conflict (node, outbox, priority) do update set due_at = excluded.due_at, seq = excluded.seq
-where (lane.due_at, lane.seq) < (excluded.due_at, excluded.seq)
+-- Lanes have been read up to a place: $1 node, $2 outbox; per lane $3 priorities, $4 accounts, $5 due_at, $6 seq. The
+-- furthest place of each stays.
+insert into lane_read as l (node, outbox, priority, account, due_at, seq)
+select $1, $2, u.* from unnest($3::smallint[], $4::text[], $5::bigint[], $6::bigint[]) as u
+on conflict (node, outbox, priority, account) do update set due_at = excluded.due_at, seq = excluded.seq
+where (l.due_at, l.seq) < (excluded.due_at, excluded.seq)

@@ -19,6 +19,7 @@ from perf.bench import CHECKOUT, Bench
 from perf.load import Load, LoadSettings
 from perf.options import arguments_of
 from perf.processes import BenchError, Child, is_listening
+from smsc import control
 from storage import embedded
 
 POLL_S = 0.002
@@ -119,6 +120,11 @@ class FaultBench(Bench):
             raise BenchError('PostgreSQL does not run')
         connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**found.connect_arguments)
         return connection
+
+    async def status(self) -> dict[str, Any]:
+        """What `smsc status --json` prints, asked as that does, without a process for each look."""
+        answer: dict[str, Any] = await control.ask(self.folder / 'data', 'status')
+        return answer
 
     async def ask(self, command: str) -> dict[str, Any]:
         """What `smsc COMMAND --json` prints. Raises BenchError when it prints nothing."""

@@ -128,13 +128,13 @@ class Leg(BreakingProxy):
         try:
             await asyncio.gather(*ways)
         except OSError:
+            await _cancel(*ways)
+            _reset(far_writer)
             if self.vanished:
                 await self._silence(reader)
             _reset(writer)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            await _cancel(*ways)
             _reset(far_writer)
             self._writers.discard(far_writer)
             self._far.discard(far_writer)
@@ -143,9 +143,7 @@ class Leg(BreakingProxy):
         """Keep the end that connected in the belief that all is well. Raises ConnectionResetError when that is over."""
         mended, swallowing = asyncio.create_task(self._mended.wait()), asyncio.create_task(_swallow(reader))
         await asyncio.wait([mended, swallowing], return_when=asyncio.FIRST_COMPLETED)
-        for task in (mended, swallowing):
-            task.cancel()
-        await asyncio.gather(mended, swallowing, return_exceptions=True)
+        await _cancel(mended, swallowing)
         raise ConnectionResetError('half of it was gone')
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: str) -> None:
@@ -167,6 +165,12 @@ class Leg(BreakingProxy):
         await asyncio.sleep(max(0.0, due - loop.time()))
         if writer.can_write_eof() and not writer.transport.is_closing():
             writer.write_eof()
+
+
+async def _cancel(*tasks: 'asyncio.Task[None]') -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _write(writer: asyncio.StreamWriter, octets: bytes) -> None:

@@ -4,8 +4,8 @@
 
 The file (`Book`) has counters, the rate that is wanted, and what became of each message, all of it written before the
 next octet leaves. A start goes on after the last message; what was unanswered when the process died is unknown. The
-binds are spread evenly over the ports and go elsewhere while one is away. A bind whose oldest submit is not answered for
-RESPONSE_TIMEOUT_S is given up. SIGTERM unbinds and ends. Not synced to disk: it is the process that dies here.
+binds are spread evenly over the ports and go elsewhere while one is away. A bind whose oldest submit stays unanswered
+for RESPONSE_TIMEOUT_S is given up. SIGTERM unbinds and ends. Not synced to disk: it is the process that dies here.
 """
 
 import argparse

@@ -263,7 +263,7 @@ class Fuzz:
         """Messages on their way to an operator. Those that are to be sent later do not count, nor do long ones of which
         a segment was refused: they keep their row until the receipts of the others have come.
         """
-        status, connection = await self._bench.ask('status'), await self._bench.connect()
+        status, connection = await self._bench.status(), await self._bench.connect()
         try:
             due = await connection.fetchval(DUE, wall_ms())
         finally:

@@ -114,14 +114,15 @@ class Inflicting:
     async def _spread(self) -> None:
         """Waits until the ESME has all its binds."""
         async with asyncio.timeout(BOUND_TIMEOUT_S):
-            while self._plant.book.get('sessions') < self._plant.settings.binds:  # noqa: ASYNC110 - of another process
+            while self._plant.book.get('sessions') < self._plant.settings.binds:  # noqa: ASYNC110 - another process's
                 await asyncio.sleep(POLL_S)
 
     async def _lasts(self) -> None:
         """As long as the fault takes; one that others take over from no longer than until they have."""
-        until = asyncio.get_running_loop().time() + self._for_s
+        time = asyncio.get_running_loop().time
+        until = time() + self._for_s
         may_end_early = self._fault.act == Act.KILL and self._fault.on == 'node'
-        while (now := asyncio.get_running_loop().time()) < until and not (may_end_early and self._watch.is_over):
+        while (now := time()) < until and not (may_end_early and self._watch.is_over):  # noqa: ASYNC110 - no event
             await asyncio.sleep(min(POLL_S, until - now))
 
     # Legs, the disk, the clock

@@ -26,7 +26,7 @@ from perf.operator.mailbox import Mailbox
 from perf.operator.session import Session
 from perf.options import add_options, settings_from
 
-LEDGER_NUMBERS = 4_000_000
+LEDGER_NUMBERS = 32_000_000
 _OWED, _DONE = b'+', b'-'
 _LENGTH = struct.Struct('>H')
 

@@ -1,11 +1,11 @@
-"""The plant of the fault tests: nodes, PostgreSQL, Redis, an operator and an ESME, and a breaking proxy between all of them.
+"""The plant of the fault tests: nodes, PostgreSQL, Redis, an operator, an ESME, and a breaking proxy between them.
 
     async with Plant(PlantSettings(nodes=2)) as plant:
         plant.book.set('rate_per_s', 1000)
 
-Every process is real, and can be broken by itself; every connection goes through a leg of the proxy: `esme`, `postgres`,
-`redis` and `operator`, each with the number of its node. The folder, with configurations, stores and logs, is removed at
-the end unless the plant was given one. BenchError says what did not work.
+Every process is real, and can be broken by itself; every connection goes through a leg of the proxy: `esme`,
+`postgres`, `redis` and `operator`, each with the number of its node. The folder, with configurations, stores and logs,
+is removed at the end unless the plant was given one. BenchError says what did not work.
 """
 
 import asyncio
@@ -41,6 +41,16 @@ DESTINATION_PREFIX = '79'
 PLENTY = 1_000_000
 POSTGRES = {'max_connections': '200', 'shared_buffers': '32MB'}
 SMALL_DISK_MB = 600
+IMPATIENT = {
+    'response_timeout_s': 4,
+    'enquire_link_s': 2,
+    'pdu_read_s': 5,
+    'session_init_s': 5,
+    'drain_s': 5,
+    'unbind_timeout_s': 1,
+    'failed_binds_per_s': 0,
+}
+"""Timers of sessions, so short that a fault is over in seconds."""
 
 
 class PlantSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,24 +162,28 @@ class Plant:
         tree: dict[str, Any] = {
             'node': number,
             'data': str(self.data(number)),
-            'smpp': {
-                **{'listen': f'127.0.0.1:{ports[f"smpp{number}"]}', 'failed_binds_per_s': 0},
-                **{'response_timeout_s': 4, 'enquire_link_s': 2, 'pdu_read_s': 5, 'session_init_s': 5},
-                **{'drain_s': 5, 'unbind_timeout_s': 1},
-            },
+            'smpp': {'listen': f'127.0.0.1:{ports[f"smpp{number}"]}'} | IMPATIENT,
             'http': {'listen': f'127.0.0.1:{ports[f"http{number}"]}'},
             'queues': {'memory': 500, 'cache': 500},
             'accounts': {
                 'load': {
-                    **{'system_id': 'load', 'password': 'secret', 'binds': 10 * settings.binds, 'validity_h': 1},
-                    **{'window': settings.window, 'rate_per_s': PLENTY, 'waiting': 100 * PLENTY},
+                    'password': 'secret',
+                    'binds': 10 * settings.binds,
+                    'window': settings.window,
+                    'rate_per_s': PLENTY,
+                    'waiting': 100 * PLENTY,
+                    'validity_h': 1,
                 }
             },
             'upstreams': {
                 'operator': {
-                    **{'host': '127.0.0.1', 'port': ports[f'operator{number}']},
-                    **{'system_id': 'proxy', 'password': 'secret', 'rate_per_s': PLENTY},
-                    **{'links': settings.links, 'window': settings.upstream_window},
+                    'host': '127.0.0.1',
+                    'port': ports[f'operator{number}'],
+                    'system_id': 'proxy',
+                    'password': 'secret',
+                    'links': settings.links,
+                    'window': settings.upstream_window,
+                    'rate_per_s': PLENTY,
                     'reconnect': {'first_s': 0.1, 'last_s': 0.5, 'refused_s': 0.5},
                     'retry': {'first_s': 0.1, 'factor': 2, 'last_s': 1},
                 }

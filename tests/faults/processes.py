@@ -161,7 +161,7 @@ class Postgres:
         elif self._watch is None:
             self._watch = asyncio.create_task(self.server.keep_running(), name='postgres')
         async with asyncio.timeout(READY_TIMEOUT_S):
-            while not await self._answers():
+            while not await self._answers():  # noqa: ASYNC110 - it sets no event
                 await asyncio.sleep(POLL_S)
 
     async def _answers(self) -> bool:
@@ -227,10 +227,10 @@ class PrivatePostgres(Postgres):
     async def start(self) -> None:
         """Waits until the node has started it, and it takes connections."""
         async with asyncio.timeout(READY_TIMEOUT_S):
-            while (found := await embedded.attach(self.data)) is None:
+            while (found := await embedded.attach(self.data)) is None:  # noqa: ASYNC110 - it sets no event
                 await asyncio.sleep(POLL_S)
             self._server = found
-            while not await self._answers():
+            while not await self._answers():  # noqa: ASYNC110 - it sets no event
                 await asyncio.sleep(POLL_S)
 
     async def kill(self) -> None:
@@ -308,7 +308,8 @@ class SmallDisk:
         """Makes it. Raises BenchError when the system does not allow it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         options = f'size={self._size_mb}m,mode=0755'
-        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', self.folder], capture_output=True)
+        command = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(self.folder)]
+        done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise BenchError(f'no file system could be mounted: {done.stderr.decode().strip()}')
 

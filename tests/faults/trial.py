@@ -7,8 +7,10 @@ one plant, each with its own messages; after one that went wrong the plant is of
 
 import asyncio
 import time
+from pathlib import Path
 from random import Random
 
+import asyncpg
 import msgspec
 
 from perf.processes import BenchError
@@ -20,8 +22,6 @@ from tests.faults.verdict import Bounds, Row, Verdict, judge, judge_status
 ALARMS = ('Traceback', 'stage.error', 'stage.item_refused', 'stage.batch_refused', 'shelf.error', 'upkeep.error',
           'link.error', 'bind.error', 'connection.error', 'cluster.error')  # fmt: skip
 POLL_S = 0.01
-RECOVERY_TIMEOUT_S = 60
-SETTLE_TIMEOUT_S = 60
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -32,6 +32,8 @@ class Pace(msgspec.Struct, frozen=True):
     """At least and at most so many messages are answered before the fault."""
     after: int = 300
     """And so many after it."""
+    patience_s: float = 60
+    """The product may take so long until traffic flows again, and until all has settled."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,16 +151,16 @@ class Trial:
         """Waits until so many more messages are accepted and half as many receipts are here: traffic flows again."""
         book = self.plant.book
         ok, received = book.get('ok') + count, book.get('received') + count // 2
-        give_up_at = time.monotonic() + RECOVERY_TIMEOUT_S
+        give_up_at = time.monotonic() + self._pace.patience_s
         while book.get('ok') < ok or book.get('received') < received:
             if time.monotonic() > give_up_at:
-                raise BenchError(f'not in traffic again after {RECOVERY_TIMEOUT_S:g} s: {book.counters()}')
+                raise BenchError(f'not in traffic again after {self._pace.patience_s:g} s: {book.counters()}')
             await asyncio.sleep(POLL_S)
 
     async def _settled(self) -> list[str]:
         """Waits until nothing is left to do anywhere; returns what still is when that takes too long."""
-        give_up_at = time.monotonic() + SETTLE_TIMEOUT_S
-        while wrong := await self._unsettled():
+        give_up_at = time.monotonic() + self._pace.patience_s
+        while wrong := await unsettled(self.plant, self._first):
             if time.monotonic() > give_up_at:
                 break
             if self._watch is not None and not self._watch.is_over:
@@ -166,26 +168,6 @@ class Trial:
             await asyncio.sleep(5 * POLL_S)
         if self._watch is not None:
             self._watch.look()
-        return wrong
-
-    async def _unsettled(self) -> list[str]:
-        book = self.plant.book
-        last = book.get('submitted')
-        wrong = []
-        if unanswered := book.unanswered(self._first, last):
-            wrong.append(f'{unanswered} submits are not answered')
-        if unreceipted := book.unreceipted(self._first, last):
-            wrong.append(f'{len(unreceipted)} receipts have not come')
-        if wrong:
-            return wrong
-        try:
-            for status in await self.plant.statuses():
-                wrong += judge_status(status)
-            ledger = await self.plant.ledger()
-        except BenchError as error:
-            return [str(error)]
-        if not ledger.adds_up or ledger.waiting or ledger.nowhere:
-            wrong.append(f'smsc ledger: {ledger}')
         return wrong
 
     # The verdict
@@ -224,13 +206,7 @@ class Trial:
         return [Row(number - self._first, *rest) for number, *rest in rows]
 
     def _alarms(self) -> list[str]:
-        wrong = [line for node in self.plant.nodes for line in node.ended_badly]
-        for log, size in self._logs.items():
-            with log.open('rb') as file:
-                file.seek(size)
-                text = file.read().decode(errors='replace')
-            wrong += [f'{log.name} has {text.count(alarm)} of {alarm}' for alarm in ALARMS if alarm in text]
-        return wrong
+        return [*(line for node in self.plant.nodes for line in node.ended_badly), *alarms(self._logs)]
 
     def _too_late(self) -> list[str]:
         watch = self._watch
@@ -238,3 +214,35 @@ class Trial:
             return []
         return [f'the last receipt for what was accepted before came after {watch.take_over_s:.1f} s']
 
+
+async def unsettled(plant: Plant, first: int) -> list[str]:
+    """What is still to be done anywhere, for the messages from `first` on; nothing once all has settled."""
+    book = plant.book
+    last = book.get('submitted')
+    wrong = []
+    if unanswered := book.unanswered(first, last):
+        wrong.append(f'{unanswered} submits are not answered')
+    if unreceipted := book.unreceipted(first, last):
+        wrong.append(f'{len(unreceipted)} receipts have not come')
+    if wrong:
+        return wrong
+    try:
+        for status in await plant.statuses():
+            wrong += judge_status(status)
+        ledger = await plant.ledger()
+    except (BenchError, OSError, asyncpg.PostgresError) as error:
+        return [f'{type(error).__name__}: {error}']
+    if not ledger.adds_up or ledger.waiting or ledger.nowhere:
+        wrong.append(f'smsc ledger: {ledger}')
+    return wrong
+
+
+def alarms(logs: dict[Path, int]) -> list[str]:
+    """What logs have, from an octet on, that no fault excuses."""
+    wrong = []
+    for log, size in logs.items():
+        with log.open('rb') as file:
+            file.seek(size)
+            text = file.read().decode(errors='replace')
+        wrong += [f'{log.name} has {text.count(alarm)} of {alarm}' for alarm in ALARMS if alarm in text]
+    return wrong

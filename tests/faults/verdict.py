@@ -139,8 +139,8 @@ def judge(ledger: Account, seen: bytes, rows: list[Row], bounds: Bounds) -> Verd
         *_problem('receipts under another id than the response', range(ledger.mismatched)),
         *_problem('responses without request', range(ledger.stray_responses)),
         *_problem('messages submitted twice and not marked as repeated', duplicated - repeated),
-        *_beyond('submits repeated', duplicates, bounds.submits),
-        *_beyond('receipts repeated', ledger.duplicated, bounds.receipts),
+        *beyond('submits repeated', duplicates, bounds.submits),
+        *beyond('receipts repeated', ledger.duplicated, bounds.receipts),
     ]
     return Verdict(
         submitted=len(outcomes),
@@ -169,7 +169,8 @@ def _problem(what: str, numbers: Iterable[int]) -> list[str]:
     return [f'{what}: {len(found)} (as {", ".join(map(str, found[:_EXAMPLES]))})']
 
 
-def _beyond(what: str, count: int, bound: int) -> list[str]:
+def beyond(what: str, count: int, bound: int) -> list[str]:
+    """What is wrong when more was repeated than may be."""
     return [f'{what}: {count}, bound {bound}'] if count > bound else []
 
 

@@ -2,5 +2,7 @@
 
 from hypothesis import settings
 
-settings.register_profile('unhurried', deadline=None)
+from tests.examples import USUAL, examples
+
+settings.register_profile('unhurried', deadline=None, max_examples=examples(USUAL))
 settings.load_profile('unhurried')

@@ -81,8 +81,7 @@ class Databases:
         connection = await asyncpg.connect(**self.arguments(name))
         try:
             await connection.execute(END_OTHERS)
-            for table in await connection.fetch(TABLES):
-                await connection.execute(f'delete from {table["name"]}')
+            await connection.execute(';'.join(f'delete from {name}' for (name,) in await connection.fetch(TABLES)))
         finally:
             await connection.close()
         self._spare.append(name)

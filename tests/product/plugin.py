@@ -10,8 +10,18 @@ import uvloop
 from pdu import pdus
 from perf.operator import Operator, OperatorSettings
 from tests.product.database import BreakingProxy, Databases
+from tests.product.forking import forking
 from tests.product.peers import Esme, Smsc
 from tests.product.running import PASSWORD, Inside, Product, Spawned, free_port
+
+pytest_plugins = ['tests.product.shared_process', 'tests.product.stores']
+
+
+@pytest.fixture(scope='session', autouse=True)
+def forking_ends() -> Iterator[None]:
+    """Ends the process that forks those of the product."""
+    yield
+    forking.stop()
 
 
 @pytest.fixture(scope='session')

@@ -11,7 +11,7 @@ import random
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +29,7 @@ from smsc.server import Server
 from smsc.status import Snapshot
 from storage.ledger import Ledger, Story, read_ledger, read_story
 from tests.product.database import Databases
+from tests.product.forking import Forked, forking
 from tests.product.peers import Esme, Smsc
 from tests.product.waiting import TIMEOUT_S, until, until_async
 
@@ -242,14 +243,13 @@ class Spawned(Product):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.log = self.folder / 'log'
-        self.process: subprocess.Popen[bytes] | None = None
+        self.options: tuple[str, ...] = ()
+        self.process: Forked | None = None
 
     def start_now(self) -> None:
         """Runs until it is ready; fails with its log when it ends before."""
         with self.log.open('ab') as log:
-            self.process = subprocess.Popen(
-                [sys.executable, '-m', 'smsc', 'run', '-c', str(self.path)], cwd=CHECKOUT, stderr=log, stdout=log
-            )
+            self.process = forking.start(['run', '-c', str(self.path), *self.options], dict(os.environ), log, log)
         give_up_at = time.monotonic() + TIMEOUT_S
         while not self._is_ready():
             assert self.process.poll() is None, self.log.read_text()
@@ -282,20 +282,22 @@ class Spawned(Product):
 
 async def run_command(product: Product, *arguments: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str, str]:
     """Runs `smsc` with the product's configuration; returns exit status, stdout and stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        '-m',
-        'smsc',
-        *arguments,
-        cwd=CHECKOUT,
-        env=os.environ | {'SMSC_CONFIG': str(product.path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    async with asyncio.timeout(timeout_s):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await asyncio.to_thread(run_command_now, product, arguments, timeout_s)
+
+
+def run_command_now(product: Product, arguments: tuple[str, ...], timeout_s: float) -> tuple[int, str, str]:
+    """The same, blocking."""
+    environment = os.environ | {'SMSC_CONFIG': str(product.path)}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = forking.start(list(arguments), environment, out, err)
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            raise
+        out.seek(0)
+        err.seek(0)
+        return status, out.read().decode(), err.read().decode()
 
 
 async def command_json(product: Product, *arguments: str) -> Any:

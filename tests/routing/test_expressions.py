@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routing.expressions import MARK, Expression
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def expressions(draw):
     return expression if expression.count(r'\b') < 3 else expression.replace(r'\b', '', expression.count(r'\b') - 2)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(200))
 @given(expressions(), st.text('коКc1_ :😀', max_size=8))
 def test_an_expression_finds_what_the_standard_library_finds(expression, text):
     assert Expression(expression).is_in(text) == (re.search(expression, text) is not None)

@@ -11,6 +11,7 @@ from routing import index as index_module
 from routing.conditions import Condition, Words
 from routing.facts import Facts, Place
 from routing.index import Index
+from tests.examples import examples
 from tests.routing.drawn import conjunctions, messages
 from tests.routing.messages import message
 
@@ -36,7 +37,7 @@ def both(every: Rules) -> list[Index]:
 
 
 @pytest.mark.wire('G1')
-@settings(max_examples=200)
+@settings(max_examples=examples(80))
 @given(st.lists(conjunctions, max_size=12), st.lists(messages, min_size=1, max_size=12))
 def test_the_answer_is_that_of_a_scan_from_the_top(every, some_messages):
     for index in both(every):

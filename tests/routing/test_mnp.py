@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from routing.mnp import ABOUT_KEY, MAP_OCTETS, SIEVE, MnpBase, OperatorCodes, current_base, encode_block, key_of
 from smsc.mnp.importing import apply_delta, import_base
 from smsc.mnp.portings import MnpImportError, PortingFile, Reading
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +83,7 @@ def test_what_is_no_number_is_unknown(tmp_path, opened, number):
     assert opened(imported(tmp_path, {79161234567: 'mts'})).find(number) == ''
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(
     st.dictionaries(
         st.one_of(st.integers(10**7, 10**15 - 1), st.integers(79160000000, 79160001000)),

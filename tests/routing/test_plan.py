@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from routing.facts import NOWHERE, Place
 from routing.plan import KEYS, MAX_DEPTH, NumberPlan, PlanError, Range, filled_in, range_of
+from tests.examples import examples
 
 MTS = Place('RU', 'mts', 'Moscow', 'Europe/Moscow')
 
@@ -51,12 +52,13 @@ def key_of(number: int) -> int:
     return int(str(number).ljust(15, '0'))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(layers_of_ranges, st.lists(some_numbers, min_size=1, max_size=20))
 def test_the_answer_is_that_of_a_scan_of_all_ranges(layers, numbers):
     plan = NumberPlan.of(*layers)
     edges = [edge for layer in layers for one in layer for edge in (one.first - 1, one.first, one.last, one.last + 1)]
-    for number in [*numbers, *(edge for edge in edges if KEYS // 10 <= edge < KEYS)]:
+    whole = [edge for edge in edges if KEYS // 10 <= edge < KEYS]
+    for number in [*numbers, *whole, *(edge // 10**4 for edge in whole)]:  # most numbers have eleven digits
         assert plan.find(number) == scan(layers, key_of(number)), number
 
 
@@ -116,8 +118,12 @@ def test_a_plan_of_nothing_knows_nothing():
 def test_who_holds_a_plan_sees_the_one_it_took_over():
     plan = NumberPlan.of()
     find = plan.find
-    plan.take_over(NumberPlan.of([range_of('7', '7', MTS)]))
+    plan.take_over(NumberPlan.of([range_of('7916', '7916', MTS)]))
     assert find(79161234567) == MTS
+    plan.take_over(NumberPlan.of([range_of('7916123', '7916123', filled_in(Place('RU', 'tele2'), MTS))]))
+    assert [find(79161234567).operator, find(79161244567)] == ['tele2', NOWHERE]
+    plan.take_over(NumberPlan.of([range_of('7916124', '7916124', MTS)]))
+    assert [find(79161234567), find(79161244567)] == [NOWHERE, MTS]
 
 
 def test_ranges_that_lie_too_deep_are_refused():

@@ -73,7 +73,7 @@ def test_hours_are_those_where_the_number_is():
     kamchatka = Place('RU', '', '', 'Asia/Kamchatka')
     now_ms = ms('2027-05-13 12:30', 'Europe/Moscow')  # 21:30 there
     found = windows()
-    interval = found.opening(WINDOW, kamchatka, now_ms, now_ms)
+    interval = found.opening(found.of('shop', ''), kamchatka, now_ms, now_ms)
     assert there(interval.opens_at, 'Asia/Kamchatka') == '05-14 09:00'
 
 
@@ -91,7 +91,7 @@ def test_a_window_over_a_change_of_the_clock_is_as_long_as_its_hours_are(day, ho
     window = SendingWindow('account shop', (Hours(['00:00-12:00'], ['00:00-12:00'], []),))
     found = windows(window)
     now_ms = ms(f'{day} 00:30', 'Europe/Berlin')
-    interval = found.opening(window, BERLIN, now_ms, now_ms)
+    interval = found.opening(found.of('shop', ''), BERLIN, now_ms, now_ms)
     assert (there(interval.opens_at, 'Europe/Berlin'), there(interval.closes_at, 'Europe/Berlin')) == (
         f'{day[5:]} 00:00',
         f'{day[5:]} 12:00',
@@ -129,10 +129,21 @@ def test_windows_that_are_never_both_open_have_no_opening():
     assert found.opening(found.of('shop', 'night'), MOSCOW, now_ms, now_ms) is None
 
 
+def test_windows_with_other_hours_are_not_taken_for_each_other():
+    found = SendingWindows(
+        lambda number: MOSCOW,
+        {'shop': WINDOW, 'bank': SendingWindow('account bank', (Hours(['10:00-11:00'], [], []),))},
+        {},
+    )
+    now_ms = ms('2027-05-13 12:00', 'Europe/Moscow')
+    openings = [found.opening(found.of(name, ''), MOSCOW, now_ms, now_ms) for name in ('shop', 'bank', 'shop')]
+    assert [there(one.opens_at, 'Europe/Moscow') for one in openings] == ['05-13 09:00', '05-14 10:00', '05-13 09:00']
+
+
 def test_exempt_categories_are_not_held_to_the_accounts_window():
     found = SendingWindows(lambda number: MOSCOW, {'shop': WINDOW}, {}, ['authorization'])
     assert found.of('shop', 'authorization') is None
-    assert found.of('shop', 'advertising') is WINDOW
+    assert found.of('shop', 'advertising') == WINDOW
     assert found.of('bank', 'advertising') is None
 
 
@@ -143,7 +154,7 @@ def test_a_timetable_goes_on_for_as_long_as_anybody_asks():
         now_ms = int(now.timestamp() * 1_000)
         at_ms = now_ms + 30 * 86_400_000  # as far ahead as a message may be scheduled
         for time_ms in (now_ms, at_ms):
-            interval = found.opening(WINDOW, MOSCOW, time_ms, now_ms)
+            interval = found.opening(found.of('shop', ''), MOSCOW, time_ms, now_ms)
             assert interval.closes_at > time_ms
             assert interval.opens_at - time_ms < 3 * 86_400_000
 

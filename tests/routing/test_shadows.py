@@ -8,6 +8,7 @@ from routing.conditions import Amount, HasTlv, Unless, Words
 from routing.index import Index
 from routing.shadows import Never, contradiction, never
 from routing.windows import Window
+from tests.examples import examples
 from tests.routing.drawn import conjunctions, messages
 
 
@@ -95,7 +96,7 @@ def test_conditions_that_can_hold_together_are_left_alone(rule):
     assert contradiction(rule) == ()
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(st.lists(conjunctions, max_size=8), st.lists(messages, min_size=1, max_size=20))
 def test_what_never_matches_is_never_found(every, some_messages):
     unreachable = {found.position for found in never(every)}

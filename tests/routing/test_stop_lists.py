@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from routing import stop_lists
 from routing.facts import Facts
 from routing.stop_lists import Mark, StopList, StopLists, StopListStep
+from tests.examples import examples
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
@@ -107,7 +108,7 @@ entries = st.one_of(
 changes = st.lists(st.tuples(st.booleans(), st.booleans(), entries), max_size=200)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(
     loaded=st.sets(entries, max_size=100),
     changes=changes,

@@ -8,6 +8,7 @@ from routing.facts import Place
 from routing.table import Action, Decision, RouteTable, Rule
 from routing.trace import trace, trace_mo
 from routing.windows import Window
+from tests.examples import examples
 from tests.routing.drawn import messages, mo_rules, off, rules
 from tests.routing.messages import message
 
@@ -18,7 +19,7 @@ def price(upstream, facts):
     return found or None
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(60))
 @given(st.lists(rules, max_size=12), st.lists(messages, min_size=1, max_size=8), off)
 def test_whatever_the_rules_a_message_gets_one_decision_and_the_trace_agrees(every, some_messages, switched):
     table = RouteTable(every, cost=price)

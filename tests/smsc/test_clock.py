@@ -101,3 +101,10 @@ def test_time_that_a_machine_sleeps_passes():
     machine.system += 600 * SECOND_NS
     machine.clock.follow()
     assert machine.wall_s == BEGAN_S + 600
+
+
+@pytest.mark.parametrize(('ahead_s', 'taken'), [(HOUR_S, True), (-HOUR_S, False), (30 * 86_400, False)])
+def test_it_begins_no_earlier_than_what_was_written_on_the_same_day(ahead_s, taken):
+    machine = Machine()
+    machine.clock.rise_to((BEGAN_S + ahead_s) * 1_000)
+    assert machine.wall_s == BEGAN_S + (ahead_s if taken else 0)

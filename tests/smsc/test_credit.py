@@ -14,6 +14,7 @@ from pdu.status import CommandStatus
 from pdu.tlvs import Tag
 from smsc import config as configurations
 from smsc import views
+from smsc.clock import wall_ms
 from smsc.commands.credit import credit
 from smsc.prices import currencies_of
 from storage.credit import change_balance
@@ -164,11 +165,13 @@ async def test_a_kill_between_takes_and_gives_back_nothing_twice(spawned, bind, 
     await found.start()
     esme = await bind(found)
     await esme.submit_all(submit() for _ in range(15))
-    await esme.submit_all(submit(validity_period=b'000000000001000R') for _ in range(5))
+    short = await esme.submit_all(submit(validity_period=b'000000000001000R') for _ in range(5))
     await found.stop(9)
     assert await balance(found) == 80 * PRICE
     smsc = await start_smsc(port)
     smsc.script = lambda pdu: None
+    expires_at = (await found.story(short[-1])).expires_at
+    await until(lambda: wall_ms() > expires_at)
     await found.start()  # what has expired meanwhile ends now
     await balance_is(found, 85 * PRICE)
     await smsc.submitted(15)

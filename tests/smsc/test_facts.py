@@ -29,6 +29,7 @@ def test_a_number_is_what_the_rules_of_the_account_make_of_it(rules, address, to
     destination = normaliser.normalise(address.decode('latin-1'), ton)
     assert facts.destination == destination
     assert facts.number == (int(destination) if destination.isdecimal() else 0)
+    assert facts.is_rewritten == (destination.encode() != address)
 
 
 @given(st.binary(max_size=20))

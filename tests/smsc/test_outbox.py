@@ -1,6 +1,7 @@
 """Outboxes: order, priority, a bounded head in memory, and nothing lost or doubled between memory and disk."""
 
 from contextlib import suppress
+from itertools import chain
 from typing import cast
 
 import pytest
@@ -9,11 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.message import Message
-from smsc.outbox import PRIORITIES, Outbox
+from smsc.outbox import PRIORITIES, TURN, Outbox
 from smsc.shelf import DiskShelf
+from storage.rows import Waiting
 from storage.store import Store
 from tests.domain.messages import NOW_MS, mt_message
 from tests.smsc.waiting_rows import WaitingRows
+
+ACCOUNTS = ('shop', 'bank', 'club')
 
 
 class Bench:
@@ -27,10 +31,10 @@ class Bench:
         if online:
             self.outbox.go_online()
 
-    def put(self, *priorities: int) -> list[int]:
+    def put(self, *priorities: int, account: str = 'shop') -> list[int]:
         ids = []
         for priority in priorities:
-            message = mt_message(priority=priority, at_ms=self.now_ms)
+            message = mt_message(priority=priority, account=account, at_ms=self.now_ms)
             ids.append(message.id)
             self.outbox.put(message)
         return ids
@@ -220,10 +224,146 @@ def test_a_lane_whose_count_was_lost_is_found_again():
     bench = Bench(capacity=1)
     ids = bench.put(0, 0, 0)
     bench.work()
-    bench.outbox.lanes[0].on_disk = 0
+    bench.outbox.count(bench.outbox.lane(0, 'shop'), due=-2)
     bench.shelf.recount([bench.outbox])
     bench.work()
     assert bench.take_all() == ids
+
+
+def test_a_lane_that_holds_less_than_its_counts_say_is_forgotten_in_the_end():
+    bench = Bench(capacity=1)
+    bench.put(0, 0, 0)
+    bench.outbox.defer(mt_message(), bench.now_ms + 1000)
+    bench.work()
+    bench.rows.rows.clear()
+    bench.take(1)
+    bench.shelf.recount([bench.outbox])
+    bench.work()
+    assert bench.outbox.depth == 0
+    assert list(bench.outbox.lanes) == []
+
+
+# Accounts in turn
+
+
+@pytest.mark.wire('G14')
+def test_accounts_take_turns_of_so_many_segments():
+    bench = Bench(capacity=1000)
+    banks = bench.put(*[0] * 100, account='bank')
+    shops = bench.put(*[0] * 20)
+    taken = [bench.take(7) for _ in range(6)]
+    assert [*chain(*taken)] == shops[:TURN] + banks[:TURN] + shops[TURN:] + banks[TURN : 42 - 20]
+    assert bench.take(1000) == banks[42 - 20 :]
+
+
+@pytest.mark.wire('G14')
+def test_a_long_message_uses_up_as_many_turns_as_it_has_segments():
+    bench = Bench(capacity=1000)
+    banks = bench.put(*[0] * 60, account='bank')
+    longs = [mt_message(segments=2 * TURN) for _ in range(3)]
+    for message in longs:
+        bench.outbox.put(message)
+    ids = [message.id for message in longs]
+    taken = bench.take(1000)
+    assert [taken.index(message_id) for message_id in ids] == [0, 2 * TURN + 1, 62]
+    assert sorted(taken) == sorted(banks + ids)
+    assert bench.outbox.room == 1000
+
+
+@pytest.mark.wire('G14')
+def test_a_new_message_goes_first_and_the_next_one_after_a_turn_of_each_other_account():
+    bench = Bench(capacity=40)
+    for account in ('bank', 'club'):
+        bench.put(*[0] * 500, account=account)
+    bench.work()
+    bench.take(5)
+    (first,) = bench.put(0)
+    assert bench.take(1) == [first]
+    (second,) = bench.put(0)
+    assert bench.outbox.find_ids({second})  # it is not on disk
+    assert second in bench.take(2 * TURN)
+
+
+@pytest.mark.wire('G14')
+def test_who_sends_as_soon_as_the_last_one_left_gets_no_more_than_its_turns():
+    bench = Bench(capacity=1000)
+    banks = set(bench.put(*[0] * 500, account='bank'))
+    taken = []
+    while len(taken) < 300:
+        bench.put(0)
+        taken += bench.take(1)
+    assert len(banks.intersection(taken)) >= 150 - TURN
+
+
+def test_a_new_account_beside_many_that_are_new_waits_for_a_turn_of_each_at_most():
+    bench = Bench(capacity=1000)
+    bench.put(*[0] * 100, account='bank')
+    (message_id,) = bench.put(0)
+    for number in range(50):
+        bench.put(0, account=f'account{number}')
+        bench.take(1)
+    assert bench.outbox.find_ids({message_id})
+    for _ in range(TURN + 1):
+        bench.put(*[0] * 2, account='account1')
+        taken = bench.take(2)
+        if message_id in taken:
+            return
+    pytest.fail('it waits for ever')
+
+
+@pytest.mark.wire('G14')
+def test_an_urgent_message_goes_before_all_others_of_its_account_in_memory_and_on_disk():
+    bench = Bench(capacity=10)
+    ids = bench.put(*[0] * 100)
+    bench.work()
+    (urgent,) = bench.put(3)
+    assert bench.take(1) == [urgent]
+    assert bench.take_all() == ids
+
+
+def test_what_is_read_from_disk_is_shared_by_the_accounts():
+    bench = Bench(capacity=40, online=False)
+    ids = {account: bench.put(*[0] * 200, account=account) for account in ('bank', 'club', 'shop')}
+    bench.work()
+    bench.outbox.go_online()
+    bench.work()
+    held = [len(lane.head) for lane in bench.outbox.lanes]
+    assert max(held) - min(held) <= 1
+    assert sum(held) >= 40
+    taken = []
+    while len(taken) < 300:
+        bench.work()
+        taken += bench.take(10)
+    for account, all_of_it in ids.items():
+        of_it = [message_id for message_id in taken if message_id in all_of_it]
+        assert of_it == all_of_it[: len(of_it)], account
+        assert len(of_it) >= 100 - TURN, account
+
+
+def test_many_accounts_fill_memory_no_further_than_its_bound():
+    bench = Bench(capacity=100)
+    for number in range(50):
+        bench.put(*[0] * 200, account=f'account{number}')
+    assert bench.outbox.in_memory <= 125 + 50
+    bench.work()
+    bench.outbox.go_offline()
+    bench.work()
+    bench.outbox.go_online()
+    bench.work()
+    assert bench.outbox.in_memory <= 125 + 50
+    assert all(lane.head for lane in bench.outbox.lanes)
+
+
+def test_rows_that_another_node_gave_away_are_read_though_they_are_older_than_what_was_read():
+    bench = Bench(capacity=2)
+    ids = bench.put(0, 0, 0)
+    bench.work()
+    bench.take(2)
+    bench.work()
+    given = mt_message(at_ms=bench.now_ms - 5000)
+    bench.rows.rows[given.id] = 0, Waiting(given, 'upstream mts', bench.now_ms - 5000, bench.now_ms + 5000)
+    bench.outbox.count_in('shop', 0, 1, bench.now_ms - 5000)
+    assert sorted(bench.take_all()) == sorted([given.id, ids[2]])
 
 
 class OrderOfLanes(RuleBasedStateMachine):
@@ -232,19 +372,23 @@ class OrderOfLanes(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.bench = Bench(capacity=3)
-        self.waiting: list[list[int]] = [[] for _ in range(PRIORITIES)]
+        self.waiting: dict[tuple[int, str], list[int]] = {}
 
-    @rule(priorities=st.lists(st.integers(0, PRIORITIES - 1), max_size=5))
-    def put(self, priorities):
-        for priority, message_id in zip(priorities, self.bench.put(*priorities), strict=True):
-            self.waiting[priority].append(message_id)
+    @rule(priorities=st.lists(st.integers(0, PRIORITIES - 1), max_size=5), account=st.sampled_from(ACCOUNTS))
+    def put(self, priorities, account):
+        for priority, message_id in zip(priorities, self.bench.put(*priorities, account=account), strict=True):
+            self.waiting.setdefault((priority, account), []).append(message_id)
 
     @rule(count=st.integers(1, 5), sent=st.booleans())
     def take(self, count, sent):
         for message in self.bench.outbox.take(count):
-            assert self.waiting[message.priority].pop(0) == message.id
+            assert self.waiting[message.priority, message.account].pop(0) == message.id
             if sent:
                 self.bench.leave([message])
+
+    @rule()
+    def recount(self):
+        self.bench.shelf.recount([self.bench.outbox])
 
     @rule()
     def work(self):
@@ -256,9 +400,9 @@ class OrderOfLanes(RuleBasedStateMachine):
 
     @invariant()
     def depth_is_what_waits(self):
-        over = self.bench.outbox.depth - sum(map(len, self.waiting))
-        assert 0 <= over <= PRIORITIES  # a lane is known to be empty once it was read to its end
-        assert self.bench.outbox.in_memory <= 3
+        over = self.bench.outbox.depth - sum(map(len, self.waiting.values()))
+        assert 0 <= over <= len(self.waiting)  # a lane is known to be empty once it was read to its end
+        assert self.bench.outbox.in_memory <= 4 + len(self.waiting)
 
 
 class NothingLost(RuleBasedStateMachine):
@@ -271,9 +415,13 @@ class NothingLost(RuleBasedStateMachine):
         self.left: set[int] = set()
         self.in_flight: list[Message] = []
 
-    @rule(priorities=st.lists(st.integers(0, 2), max_size=5))
-    def put(self, priorities):
-        self.known.update(self.bench.put(*priorities))
+    @rule(priorities=st.lists(st.integers(0, 2), max_size=5), account=st.sampled_from(ACCOUNTS))
+    def put(self, priorities, account):
+        self.known.update(self.bench.put(*priorities, account=account))
+
+    @rule()
+    def recount(self):
+        self.bench.shelf.recount([self.bench.outbox])
 
     @rule(count=st.integers(1, 6))
     def take(self, count):

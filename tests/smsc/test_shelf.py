@@ -12,7 +12,7 @@ from pdu.status import CommandStatus
 from smsc import shelf_reads
 from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
-from storage.rows import Outcome
+from storage.rows import Outcome, Stretch
 from storage.store import Store
 from tests.domain.messages import HOUR_MS, NOW_MS, mt_message
 from tests.product.waiting import until
@@ -415,7 +415,7 @@ async def test_work_is_done_alone_after_what_waits_for_the_disk_and_in_turn_with
         bench.upstream.put(message)
 
     async def look():
-        rows = await bench.store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 100)
+        (rows,) = await bench.store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 100)], NOW_MS)
         return len(rows), bench.upstream.in_memory
 
     assert await asyncio.gather(*(bench.shelf.alone(look) for _ in range(3))) == [(5, 10)] * 3

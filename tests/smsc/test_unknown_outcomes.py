@@ -6,6 +6,7 @@ import pytest
 
 from pdu import pdus
 from pdu.status import CommandStatus
+from pdu.tlvs import Tag
 from tests.product.peers import submit
 from tests.product.running import everywhere_bound, upstream
 from tests.product.waiting import until
@@ -99,16 +100,31 @@ async def test_a_late_response_keeps_what_waits_to_be_sent_again_from_that(runni
     assert len(smsc.submits) == 2
 
 
+@pytest.fixture
+async def impatient(running, monkeypatch):
+    """The same, and no response comes in time; after so many submits the product pauses: `await impatient(2)`."""
+    monkeypatch.setattr('smsc.upkeep.TICK_S', 0.05)
+
+    async def start(submits):
+        product, smsc, esme = await running(response_timeout_s=0.2)
+
+        def pause(pdu):
+            if len(smsc.submits) == submits:
+                product.node.core.upstreams['mts'].feed.pause(3_600)
+
+        smsc.script = pause
+        return product, smsc, esme
+
+    return start
+
+
 async def waits_to_be_sent_once_more(product, smsc, esme):
     """A message was sent twice and answered once, late; it waits for a third time in memory. Returns its id."""
     up = product.node.core.upstreams['mts']
-    answering(smsc, 0)
     message_id = await esme.submit()
     first, _ = await smsc.submitted(2)
     smsc.respond(smsc.bound[0], first, smsc.next_id())
-    await until(lambda: len(up.sent) == 1)
-    up.feed.pause(3_600)
-    await until(lambda: up.feed.outbox.in_memory == 1)
+    await until(lambda: up.sent and up.feed.outbox.in_memory == 1)
     return message_id
 
 
@@ -119,9 +135,8 @@ def let_go(product):
 
 
 @pytest.mark.wire('F8')
-@pytest.mark.parametrize(('said', 'state'), [('DELIVRD', 'DELIVERED'), ('UNDELIV', 'UNDELIVERABLE')])
-async def test_a_late_receipt_keeps_what_waits_to_be_sent_again_from_that(running, monkeypatch, said, state):
-    product, smsc, esme = await running(response_timeout_s=0.5)
+async def test_a_late_receipt_keeps_what_waits_to_be_sent_again_from_that(impatient, monkeypatch):
+    product, smsc, esme = await impatient(2)
     message_id = await waits_to_be_sent_once_more(product, smsc, esme)
     store, gate = product.node.core.store, asyncio.Event()
     finish = store.finish
@@ -131,23 +146,27 @@ async def test_a_late_receipt_keeps_what_waits_to_be_sent_again_from_that(runnin
         return await finish(outcomes)
 
     monkeypatch.setattr(store, 'finish', slow)
-    delivering = asyncio.create_task(smsc.deliver_receipt(smsc.given[0], said))
+    delivering = asyncio.create_task(smsc.deliver_receipt(smsc.given[0]))
     await until(lambda: product.node.core.finishing.load)  # known, and not committed
     let_go(product)
     assert product.node.core.upstreams['mts'].feed.outbox.in_memory == 0
     gate.set()
     assert await delivering == 0
     (receipt,) = await esme.receipts(1)
-    assert (receipt.id.decode(), receipt.state.name) == (message_id, state)
-    await product.settle(**{state: 1})
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
+    await product.settle(DELIVERED=1)
     assert len(smsc.submits) == 2
     await until(lambda: product.node.core.account('bank').waiting == 0)
 
 
 @pytest.mark.wire('F8')
-@pytest.mark.parametrize('known', [True, False], ids=['in memory', 'in the store'])
-async def test_a_late_receipt_keeps_what_was_on_disk_and_is_to_be_sent_again_from_that(running, known):
-    product, smsc, esme = await running(response_timeout_s=0.5)
+@pytest.mark.parametrize(
+    ('known', 'said', 'state'),
+    [(True, 'DELIVRD', 'DELIVERED'), (False, 'UNDELIV', 'UNDELIVERABLE')],
+    ids=['in memory', 'in the store'],
+)
+async def test_a_late_receipt_keeps_what_was_on_disk_and_is_to_be_sent_again_from_that(impatient, known, said, state):
+    product, smsc, esme = await impatient(2)
     message_id = await waits_to_be_sent_once_more(product, smsc, esme)
     up = product.node.core.upstreams['mts']
     (message,) = up.feed.outbox.go_offline()
@@ -157,14 +176,37 @@ async def test_a_late_receipt_keeps_what_was_on_disk_and_is_to_be_sent_again_fro
     await until(lambda: up.feed.outbox.in_memory == 1)
     if not known:
         up.sent.clear()
-    assert await smsc.deliver_receipt(smsc.given[0]) == 0
+    assert await smsc.deliver_receipt(smsc.given[0], said) == 0
     let_go(product)
     (receipt,) = await esme.receipts(1)
-    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
-    await product.settle(DELIVERED=1)
+    assert (receipt.id.decode(), receipt.state.name) == (message_id, state)
+    await product.settle(**{state: 1})
     smsc.script = lambda pdu: smsc.next_id()
     await esme.submit(b'another')
     assert [pdu.short_message for pdu in (await smsc.submitted(3))[2:]] == [b'another']
+    await until(lambda: product.node.core.account('bank').waiting == 0)
+
+
+@pytest.mark.wire('F8')
+async def test_a_late_receipt_keeps_a_segment_that_waits_to_be_sent_again_from_that(impatient):
+    product, smsc, esme = await impatient(6)
+    up = product.node.core.upstreams['mts']
+    message_id = await esme.submit(b'', tlvs=((int(Tag.MESSAGE_PAYLOAD), b'code' * 100),))
+    sent = await smsc.submitted(6)
+    for pdu in sent[:2]:
+        smsc.respond(smsc.bound[0], pdu, smsc.next_id())
+    await until(lambda: len(up.sent) == 2 and len(up.long_messages.unsent()) == 3)
+    for given in list(smsc.given):
+        assert await smsc.deliver_receipt(given) == 0
+    assert [part.number for part in up.long_messages.unsent()] == [3]
+    smsc.script = lambda pdu: smsc.next_id()
+    let_go(product)
+    await until(lambda: len(smsc.given) == 3)
+    assert await smsc.deliver_receipt(smsc.given[-1]) == 0
+    (receipt,) = await esme.receipts(1)
+    assert (receipt.id.decode(), receipt.raw_state) == (message_id, b'DELIVRD')
+    await product.settle(DELIVERED=1)
+    assert len(smsc.submits) == 7
     await until(lambda: product.node.core.account('bank').waiting == 0)
 
 

@@ -1,7 +1,7 @@
 """The store's table `waiting` in memory, for tests that take thousands of steps through an outbox and its shelf."""
 
 from domain.message import Message
-from storage.rows import Fetched, Waiting
+from storage.rows import Fetched, Stretch, Waiting
 
 
 class WaitingRows:
@@ -16,23 +16,30 @@ class WaitingRows:
             self._seq += 1
             self.rows[entry.message.id] = self._seq, entry
 
-    async def fetch_waiting(
-        self, outbox: str, priority: int, after: tuple[int, int], due_by: int, limit: int
-    ) -> list[Fetched]:
+    async def fetch_waiting(self, outbox: str, stretches: list[Stretch], due_by: int) -> list[list[Fetched]]:
+        return [self._stretch(outbox, stretch, due_by) for stretch in stretches]
+
+    def _stretch(self, outbox: str, stretch: Stretch, due_by: int) -> list[Fetched]:
         lane = [
             Fetched(seq, entry.due_at, _copy(entry.message))
             for seq, entry in self.rows.values()
-            if entry.outbox == outbox and entry.message.priority == priority
+            if (entry.outbox, entry.message.priority, entry.message.account)
+            == (outbox, stretch.priority, stretch.account)
         ]
         lane.sort(key=lambda row: (row.due_at, row.seq))
-        return [row for row in lane if (row.due_at, row.seq) > after and row.due_at <= due_by][:limit]
+        return [row for row in lane if (row.due_at, row.seq) > stretch.after and row.due_at <= due_by][: stretch.limit]
 
-    async def lanes_with_more(self, lanes: list[tuple[str, int, int, int]]) -> list[tuple[str, int]]:
+    async def lanes_with_more(self, lanes: list[tuple[str, int, str, int, int]]) -> list[tuple[str, int, str]]:
         return [
-            (outbox, priority)
-            for outbox, priority, due_at, seq in lanes
-            if await self.fetch_waiting(outbox, priority, (due_at, seq), 1 << 62, 1)
+            (outbox, priority, account)
+            for outbox, priority, account, due_at, seq in lanes
+            if self._stretch(outbox, Stretch(priority, account, (due_at, seq), 1), 1 << 62)
         ]
+
+    async def lanes_on_disk(self) -> list[tuple[str, int, str]]:
+        return sorted(
+            {(entry.outbox, entry.message.priority, entry.message.account) for _, entry in self.rows.values()}
+        )
 
     async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
         return [(entry.outbox, _copy(entry.message)) for _, entry in self.rows.values() if entry.expires_at <= now_ms][

@@ -14,7 +14,7 @@ from storage import statements
 from storage.amendments import SHARED_SPAN, search_key
 from storage.connection import SETTINGS
 from storage.questions import BATCH
-from storage.rows import Outcome, Waiting
+from storage.rows import Outcome, Stretch, Waiting
 from tests.domain.messages import NOW_MS, mo_message, mt_message
 from tests.storage.test_store import literal, nodes_of
 
@@ -99,7 +99,7 @@ async def test_a_replaced_message_is_read_back_as_it_became_and_a_final_one_stay
         old.notice = Notice.NONE
         old.stored_wait = True
     assert await store.amending.replace([(message, None), (final, None)]) == {message.id}
-    (row,) = await store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 1)
+    ((row,),) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 1)], NOW_MS)
     assert (row.message.pdu.short_message, row.message.expires_at) == (b'another', message.expires_at)
     (found,) = await store.amending.find(final.id, 'shop')
     assert found.pdu.short_message == b'hello'

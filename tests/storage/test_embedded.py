@@ -18,7 +18,7 @@ from storage.embedded.server import socket_folder
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, copied_stores):
     return tmp_path / 'var'
 
 
@@ -53,7 +53,8 @@ def processes_in(folder):
     return found
 
 
-async def test_first_start_makes_a_store_that_is_durable_and_closed_to_others(data):
+async def test_first_start_makes_a_store_that_is_durable_and_closed_to_others(tmp_path):
+    data = tmp_path / 'var'
     async with await start(data) as postgres:
         shown = {
             name: await ask(postgres, f'show {name}')
@@ -191,7 +192,8 @@ async def test_a_server_that_does_not_start_says_why_and_leaves_the_folder_free(
         assert await ask(postgres, 'select 1') == 1
 
 
-async def test_a_start_that_is_cancelled_leaves_the_folder_free(data):
+async def test_a_start_that_is_cancelled_leaves_the_folder_free(tmp_path):
+    data = tmp_path / 'var'
     async with await start(data):
         pass
     starting = asyncio.create_task(start(data))

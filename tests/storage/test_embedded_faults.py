@@ -40,7 +40,7 @@ FORSAKE = 'import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_sess
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, copied_stores):
     return tmp_path / 'var'
 
 

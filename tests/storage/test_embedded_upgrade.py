@@ -12,7 +12,7 @@ from storage.embedded.installation import Installation, candidates, choose, exam
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, copied_stores):
     return tmp_path / 'var'
 
 

@@ -76,12 +76,54 @@ async def test_a_node_that_dies_in_the_midst_does_not_hold_up_the_others(postgre
     assert await migrate(connection, folder) == ['0003_waits.sql']
 
 
-async def test_a_database_of_a_newer_release_is_refused(connection, folder):
+async def test_a_newer_release_that_only_added_something_leaves_this_one_its_store(connection, folder):
     (folder / '0003_third.sql').write_text('create table third (c int);')
     await migrate(connection, folder)
     (folder / '0003_third.sql').unlink()
-    with pytest.raises(MigrationError, match=r'newer release \(its migration 0003_third is unknown here\)'):
+    assert await migrate(connection, folder) == []
+
+
+async def test_a_store_that_demands_a_newer_release_is_refused(connection, folder):
+    (folder / '0003_third.sql').write_text(
+        '-- Rows of first mean something else.\n-- min_version: 3\ndelete from first;'
+    )
+    await migrate(connection, folder)
+    (folder / '0004_fourth.sql').write_text('create table fourth (c int);')
+    await migrate(connection, folder)
+    (folder / '0004_fourth.sql').unlink()
+    assert await migrate(connection, folder) == []
+    (folder / '0003_third.sql').unlink()
+    with pytest.raises(MigrationError, match=r'0004_fourth is unknown here\).* must know migration 0003 .* start the'):
         await migrate(connection, folder)
+
+
+async def test_a_store_of_before_minimum_versions_is_brought_up_to_date(connection, folder):
+    await migrate(connection, folder)
+    await connection.execute('alter table migration drop column min_version')
+    (folder / '0003_third.sql').write_text('create table third (c int);\n-- min_version: 3')
+    assert await migrate(connection, folder) == ['0003_third.sql']
+    assert await connection.fetchval('select max(min_version) from migration') == 3
+
+
+async def test_a_lock_that_is_not_had_does_not_hold_up_the_traffic(postgres, connection, folder):
+    await migrate(connection, folder)
+    (folder / '0003_third.sql').write_text('alter table first add column more int not null default 0;')
+    reader, traffic = [await asyncpg.connect(**postgres.connect_arguments) for _ in range(2)]
+    reading = reader.transaction()
+    await reading.start()
+    await reader.fetch('select * from first')
+    migrating = asyncio.create_task(migrate(connection, folder))
+    while not await traffic.fetchval(
+        "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted"
+    ):
+        assert not migrating.done()
+    async with asyncio.timeout(30):
+        await traffic.execute('insert into first values (7)')  # waits behind it, until it gives up for now
+    assert not migrating.done()
+    await reading.rollback()
+    assert await migrating == ['0003_third.sql']
+    await reader.close()
+    await traffic.close()
 
 
 async def test_an_applied_file_keeps_its_name(connection, folder):

@@ -12,7 +12,7 @@ from domain.message import Kind, Notice
 from pdu.receipt_text import MessageState
 from storage import statements
 from storage.connection import SETTINGS
-from storage.rows import Depth, Outcome, ParkedReceipt, Waiting
+from storage.rows import Depth, Outcome, ParkedReceipt, Stretch, Waiting
 from storage.store import MOST_ATTEMPTS, Store
 from tests.breaking import BACK, FORTH
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
@@ -182,8 +182,8 @@ def waiting(message, due_at=NOW_MS, outbox='upstream mts', expires_at=NOW_MS + H
     return Waiting(message, outbox, due_at, expires_at)
 
 
-async def fetch(store, after=(0, 0), due_by=NOW_MS, limit=10, outbox='upstream mts', priority=0):
-    rows = await store.fetch_waiting(outbox, priority, after, due_by, limit)
+async def fetch(store, after=(0, 0), due_by=NOW_MS, limit=10, outbox='upstream mts', priority=0, account='shop'):
+    (rows,) = await store.fetch_waiting(outbox, [Stretch(priority, account, after, limit)], due_by)
     return [row.message.id for row in rows], (rows[-1].due_at, rows[-1].seq) if rows else after
 
 
@@ -202,9 +202,44 @@ async def test_a_lane_is_read_in_order_page_by_page(store):
     assert (await fetch(store, place, NOW_MS + 5000))[0] == ids_of(later)
     assert (await fetch(store, priority=1))[0] == ids_of(other_lane)
     assert (await fetch(store, outbox='account shop'))[0] == ids_of(other_outbox)
-    assert sorted(await store.lanes_with_more([('upstream mts', 0, *place), ('upstream mts', 1, 0, 0)])) == [
-        ('upstream mts', 0),
-        ('upstream mts', 1),
+    places = [(0, 'shop', *place), (1, 'shop', 0, 0), (1, 'bank', 0, 0), (0, 'shop', NOW_MS + 5000, 1 << 62)]
+    assert sorted(await store.lanes_with_more([('upstream mts', *of) for of in places])) == [
+        ('upstream mts', 0, 'shop'),
+        ('upstream mts', 1, 'shop'),
+    ]
+
+
+async def test_lanes_of_accounts_are_read_apart_and_together(store):
+    shops = await accepted(store, 4)
+    banks = await accepted(store, 2, account='bank')
+    urgent = await accepted(store, 1, account='bank', priority=3)
+    await store.wait([waiting(message) for message in (*shops, *banks, *urgent)])
+    stretches = [Stretch(3, 'bank', (0, 0), 5), Stretch(0, 'shop', (0, 0), 3), Stretch(0, 'none', (0, 0), 5)]
+    stretches.append(Stretch(0, 'bank', (0, 0), 5))
+    pages = await store.fetch_waiting('upstream mts', stretches, NOW_MS)
+    assert [[row.message.id for row in page] for page in pages] == [
+        ids_of(urgent),
+        ids_of(shops[:3]),
+        [],
+        ids_of(banks),
+    ]
+
+
+async def test_lanes_on_disk_are_found_whatever_they_hold(store):
+    for account in ('bank', 'shop', 'Zoo'):
+        messages = await accepted(store, 3, account=account)
+        await store.wait([waiting(message) for message in messages])
+    (urgent,) = await accepted(store, priority=2)
+    (receipt,) = await accepted(store)
+    await store.wait([waiting(urgent, NOW_MS + HOUR_MS), waiting(receipt, outbox='account shop')])
+    (elsewhere,) = await accepted(store)
+    await store.wait([Waiting(elsewhere, 'upstream tele', NOW_MS, NOW_MS, node=5)])
+    assert await store.lanes_on_disk() == [
+        ('account shop', 0, 'shop'),
+        ('upstream mts', 0, 'Zoo'),
+        ('upstream mts', 0, 'bank'),
+        ('upstream mts', 0, 'shop'),
+        ('upstream mts', 2, 'shop'),
     ]
 
 
@@ -235,7 +270,7 @@ async def test_rows_stay_until_their_message_has_left(store, sql):
 async def test_what_is_read_from_disk_says_that_it_has_a_row_there_and_counts_as_waiting(store):
     (message,) = await accepted(store)
     await store.wait([waiting(message)])
-    (row,) = await store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 10)
+    ((row,),) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
     assert (row.message.stored_wait, row.message.counted, row.message.account) == (True, True, 'shop')
 
 
@@ -276,7 +311,7 @@ async def test_a_message_on_disk_keeps_the_number_of_its_attempts(store):
     for message, attempts in zip(messages, (0, 7, 1_000_000), strict=True):
         message.attempts = attempts
     await store.wait([waiting(message) for message in messages])
-    rows = await store.fetch_waiting('upstream mts', 0, (0, 0), NOW_MS, 10)
+    (rows,) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
     assert [row.message.attempts for row in rows] == [0, 7, MOST_ATTEMPTS]
 
 
@@ -369,7 +404,7 @@ async def connect(store):
     await store.accept([mt_message()], 10)
     await store.finish([outcome(mt_message())])
     await store.receipts.park([])
-    await store.lanes_with_more([('upstream mts', 0, 0, 0)])
+    await store.lanes_with_more([('upstream mts', 0, 'shop', 0, 0)])
     await store.close_messages([mt_message()], [])
     await sent(store, [mt_message()], 'warm')
 
@@ -536,8 +571,10 @@ HOT = {
     'MARK_REPEATED': lambda ids: (ids, ids[0], ids[-1]),
     'FIND_BY_SEGMENT': lambda ids: (['mts'], ['id1'], [0]),
     'DELETE_WAITING': lambda ids: (ids, 'upstream '),
-    'FETCH_WAITING': lambda ids: (0, 'upstream mts', 0, 0, 0, NOW_MS, 10),
-    'LANES_WITH_MORE': lambda ids: (0, ['upstream mts'], [0], [0], [0]),
+    'FETCH_WAITING': lambda ids: (0, 'upstream mts', [0, 3], ['shop', 'shop'], [0, 0], [0, 0], [10, 10], NOW_MS),
+    'LANES_WITH_MORE': lambda ids: (0, ['upstream mts'], [0], ['shop'], [0], [0]),
+    'LANES_ON_DISK': lambda ids: (0,),
+    'MARK_READ': lambda ids: (0,),
     'EXPIRED_WAITING': lambda ids: (0, NOW_MS, 0, 0, 10),
     'UNFINISHED': lambda ids: (ids[0], ids[-1], 10, 0),
     'OVERDUE': lambda ids: (ids[0], ids[-1], 3, 10),
@@ -561,6 +598,19 @@ async def test_hot_statements_go_by_key(store, sql, name):
     assert [node['Relation Name'] for node in nodes if node['Node Type'] == 'Seq Scan'] == []
     assert not {'Hash Join', 'Merge Join'}.intersection(node['Node Type'] for node in nodes)
     assert any('Index' in node['Node Type'] for node in nodes)
+
+
+async def test_lanes_on_disk_are_found_without_a_look_at_their_messages(store, sql):
+    for account in ('bank', 'shop'):
+        await store.wait([waiting(message) for message in await accepted(store, 200, account=account)])
+    await sql.execute('analyze')
+    for setting, value in SETTINGS.items():
+        await sql.execute(f"set {setting} = '{value}'")
+    await sql.execute(f'prepare hot as {statements.LANES_ON_DISK}')
+    plan = json.loads(await sql.fetchval("explain (analyze, format json) execute hot('0')"))
+    scans = [node for node in nodes_of(plan[0]['Plan']) if node.get('Relation Name') == 'waiting']
+    assert {node['Node Type'] for node in scans} <= {'Index Only Scan', 'Index Scan'}
+    assert sum(node['Actual Rows'] * node['Actual Loops'] for node in scans) <= 3
 
 
 def literal(value, kind):

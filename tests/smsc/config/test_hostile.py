@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smsc.config import ConfigurationError, document, load
+from tests.examples import examples
 
 
 @pytest.fixture(scope='module')
@@ -59,7 +60,7 @@ def trees(draw):
     return '\n'.join(lines)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(st.one_of(FREE_TEXT, trees()), st.one_of(st.text(max_size=20), FREE_TEXT))
 @example('node: ${X}', '[' * 1_000)
 @example('node: ${X}', '1' + ':00' * 200 + '.0')
