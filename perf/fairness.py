@@ -51,7 +51,7 @@ class Report(msgspec.Struct, frozen=True):
     """What `--json` prints."""
 
     queued: int
-    limit_per_s: float
+    limit_per_s: int
     rate_per_s: float
     runs: list[Timed]
     left_in_queue: int
@@ -85,7 +85,7 @@ class TimedTally(Tally):
 class Two(Bench):
     """A bench with two accounts, and its operator in this process, which can go and return."""
 
-    def __init__(self, limit_per_s: float) -> None:
+    def __init__(self, limit_per_s: int) -> None:
         account = {'password': 'secret', 'binds': 100, 'window': 1000, 'rate_per_s': 1_000_000, 'waiting': 100_000_000}
         reconnect = {'first_s': 0.1, 'last_s': 0.5, 'refused_s': 0.5}
         upstream: dict[str, Any] = {'registered_delivery': 'asked', 'reconnect': reconnect, 'rate_per_s': limit_per_s}
@@ -206,7 +206,7 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog='perf.fairness', description="What an account notices of another's queue.")
     parser.add_argument('--queued', type=int, default=1_000_000)
-    parser.add_argument('--limit', type=float, default=1_000, help='segments a second of the upstream (1000)')
+    parser.add_argument('--limit', type=int, default=1_000, help='segments a second of the upstream (1000)')
     parser.add_argument('--rate', type=float, default=50, help='messages a second of the modest account (50)')
     parser.add_argument('--seconds', type=float, default=30, help='of each measurement (30)')
     parser.add_argument('--json', action='store_true')

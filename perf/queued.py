@@ -53,7 +53,7 @@ class Report(msgspec.Struct, frozen=True):
     """What `--json` prints."""
 
     messages: int
-    limit_per_s: float
+    limit_per_s: int
     bound_rate_per_s: float
     """With the upstream there."""
     slices: list[Slice]
@@ -83,7 +83,7 @@ class Report(msgspec.Struct, frozen=True):
 class Queue(Bench):
     """A bench whose operator goes, and comes back in this process."""
 
-    def __init__(self, limit_per_s: float, dsn: str) -> None:
+    def __init__(self, limit_per_s: int, dsn: str) -> None:
         reconnect = {'first_s': 0.1, 'last_s': 0.5, 'refused_s': 0.5}
         upstream: dict[str, Any] = {'registered_delivery': 'asked', 'reconnect': reconnect, 'rate_per_s': limit_per_s}
         super().__init__(BenchSettings(upstream=upstream, dsn=dsn))
@@ -252,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog='perf.queued', description='A long queue for an upstream that is away.')
     parser.add_argument('--messages', type=int, default=1_000_000)
     parser.add_argument('--urgent', type=int, default=1_000, help='urgent ones after them (1000)')
-    parser.add_argument('--limit', type=float, default=5_000, help='segments a second of the upstream (5000)')
+    parser.add_argument('--limit', type=int, default=5_000, help='segments a second of the upstream (5000)')
     parser.add_argument('--dsn', default='', help='PostgreSQL to use instead of the private one')
     parser.add_argument('--json', action='store_true')
     arguments = parser.parse_args()

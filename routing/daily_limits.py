@@ -4,6 +4,7 @@ A message counts when it is let pass; of a concatenated message one part does, t
 anew what the store has of today.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -62,6 +63,10 @@ class DailyLimit(msgspec.Struct, frozen=True):
         return not self.categories or facts.category in self.categories
 
 
+Take = tuple[Callable[[int, int, int], bool], int, DailyLimit]
+"""`DayCounts.take` of the table of a limit, how many messages it lets pass, and the limit."""
+
+
 class DailyLimitStep:
     """Refuses messages to subscribers who got enough of them today."""
 
@@ -70,8 +75,8 @@ class DailyLimitStep:
     def __init__(self, limits: tuple[DailyLimit, ...], days: LocalDays) -> None:
         self.limits = limits
         self._days = days
+        self._takes: dict[str, tuple[Take, ...]] = {}
         self._counts: dict[str, tuple[DayCounts, ...]] = {}  # that a category counts in
-        self._takes = tuple([(limit.categories, limit.counts.take, limit.messages, limit) for limit in limits])
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Refuse a message too many; count one that is none."""
@@ -82,25 +87,25 @@ class DailyLimitStep:
         day = days.known.get(zone) if days.from_ms <= now_ms < days.until_ms else None
         if day is None:
             day = days.of(zone, now_ms)
-        for categories, take, messages, limit in self._takes:
-            if categories and facts.category not in categories:
-                continue
+        category = facts.category
+        takes = self._takes.get(category)
+        if takes is None:
+            takes = self._takes_of(category)
+        for take, messages, limit in takes:
             if not take(number, day, messages):
-                counts = self._counts_of(facts.category)
+                counts = self._counts[category]
                 _give_back(counts[: counts.index(limit.counts)], number, day)
                 limit.counts.refused += 1
                 return _verdict(limit)
-        facts.counted = self._counts.get(facts.category) or self._counts_of(facts.category)
-        facts.counted_on = day
+        facts.counted, facts.counted_on = self._counts[category], day
         return None
 
-    def _counts_of(self, category: str) -> tuple[DayCounts, ...]:
-        """Return the tables that messages of a category count in, in order; the configuration names all categories."""
-        counts = self._counts.get(category)
-        if counts is None:
-            concerned = [limit for limit in self.limits if not limit.categories or category in limit.categories]
-            counts = self._counts[category] = tuple([limit.counts for limit in concerned])
-        return counts
+    def _takes_of(self, category: str) -> tuple[Take, ...]:
+        """Return how messages of a category count, in order, and remember it: configurations name all categories."""
+        concerned = [limit for limit in self.limits if not limit.categories or category in limit.categories]
+        self._counts[category] = tuple([limit.counts for limit in concerned])
+        takes = self._takes[category] = tuple([(one.counts.take, one.messages, one) for one in concerned])
+        return takes
 
     def peek(self, facts: Facts) -> Verdict | None:
         """Say whether it is one too many."""

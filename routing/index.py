@@ -182,7 +182,8 @@ class Index:
         only = self._only_of.get(facts.account, self._only)
         if only >= 0:
             return only
-        best = nothing = len(self._off)
+        off = self._off
+        best = nothing = len(off)
         texts: list[Candidate] = []
         for candidates in self._reached(facts):
             for candidate in candidates:
@@ -195,7 +196,7 @@ class Index:
                 else:
                     if asks_text:
                         texts.append(candidate)
-                    elif not self._off[position]:
+                    elif not off[position]:
                         best = position
                         break
         if texts:

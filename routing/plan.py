@@ -162,7 +162,7 @@ class NumberPlan:
         """Return where a number in E.164 digits belongs; NOWHERE for what is no number of 7 to 15 digits."""
         if _COMMON_LOW <= number < _COMMON_HIGH:
             head = number // _COMMON_BUCKET
-            place = self._whole[head]
+            place: Place | None = self._whole[head]
             if place is None:
                 fine = self._fine.get(head) or self._divide(head)
                 place = fine[number // _COMMON_FINE % FINE]

@@ -23,6 +23,7 @@ Key = tuple[str, str, str]
 """(operator, country, category), '' where open."""
 
 MEMO = 10_000
+MEMO_OF_ALL = 50_000
 NO_PRICES: Mapping[str, 'PriceList'] = {}
 
 
@@ -87,7 +88,7 @@ class Charging:
     Replaced whole by a reload.
     """
 
-    __slots__ = ('_paying', 'accounts', 'has_prices', 'upstreams')
+    __slots__ = ('_paying', '_worth', 'accounts', 'has_prices', 'upstreams')
 
     def __init__(
         self,
@@ -100,18 +101,18 @@ class Charging:
         self.upstreams = dict(upstreams)
         self.has_prices = bool(accounts or upstreams)
         self._paying = paying
+        self._worth: dict[tuple[str, str, str, str, str], tuple[int, int]] = {}  # of one segment
 
     def worth(self, account: str, upstream: str, facts: Facts, segments: int) -> tuple[int, int]:
         """Return what `cost_of` and `price_of` do, at once: the cost by this upstream ('' = none), and the price."""
-        key = facts.operator, facts.place.country, facts.category
-        cost = price = 0
-        if upstream in self.upstreams:
-            known = self.upstreams[upstream].known.get(key)
-            cost = self.cost_of(upstream, facts, segments) if known is None else known * segments
-        if account in self.accounts:
-            known = self.accounts[account].known.get(key)
-            price = self.price_of(account, facts, segments) if known is None else known * segments
-        return cost, price
+        key = account, upstream, facts.operator, facts.place.country, facts.category
+        worth = self._worth.get(key)
+        if worth is None:
+            worth = self.cost_of(upstream, facts, 1), self.price_of(account, facts, 1)
+            if len(self._worth) >= MEMO_OF_ALL:
+                self._worth.clear()
+            self._worth[key] = worth
+        return worth if segments == 1 else (worth[0] * segments, worth[1] * segments)
 
     def price_of(self, account: str, facts: Facts, segments: int) -> int:
         """Return what a message of so many segments is worth to its account; 0 without a price list.

@@ -71,8 +71,8 @@ class SendingWindow(msgspec.Struct, frozen=True):
     """What one account, or one category, is held to. `hours` of several are those that all of them have.
 
     `outside` says what becomes of a message outside of them, `status` how it is refused. `validity` says what becomes
-    of a validity that was asked for when a message must wait: it holds as asked, or counts from the opening. Windows of a
-    configuration that have the same hours have the same `number`.
+    of a validity that was asked for when a message must wait: it holds as asked, or counts from the opening. Windows of
+    a configuration that have the same hours have the same `number`.
     """
 
     name: str
@@ -223,7 +223,7 @@ class SendingWindows:
         return place.zone or self._zone
 
     def opening(self, window: SendingWindow, place: Place, at_ms: int, now_ms: int) -> Interval | None:
-        """Return the opening of a window of `of` that holds at a time, or the next one; None when there is none in sight.
+        """Return the opening of a window (of `of`) that holds at a time, or the next one; None when none is in sight.
 
         `at_ms` may be up to 30 days after `now_ms`.
         """

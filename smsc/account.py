@@ -25,7 +25,7 @@ from smsc.config.schema import AccountConfig
 from smsc.core import HOUR_MS, Core
 from smsc.deciding import Submitter
 from smsc.feed import Feed
-from smsc.limits import Rate, count_status
+from smsc.limits import EachRate, Rate, count_status, rates_of_senders
 from smsc.mo_pdu import alphabet_for, alphabet_from, mo_message, needs_tlvs
 from smsc.outbox import Outbox
 from smsc.policy import submitter_of
@@ -84,6 +84,10 @@ class Account:
         self.intermediate_sent = 0
         self.intermediate_dropped = 0  # no session had room, or it has no wire form
         self.rate = Rate(0, 0, core.loop.time())
+        if core.configuration.cluster is not None:
+            self.rate.hold(0)  # until its share is known
+        self.sender_rates: EachRate | None = None
+        self.waiting_bound = 0  # less what waits at other nodes
         self._logged_needs_tlvs = False
         self.recoded = False  # messages may become longer on their way, see `wire_forms`
         self.whole_octets = whole_octets('gsm')
@@ -101,12 +105,24 @@ class Account:
         self.validity_ms = (config.validity_h if config else DEFAULT_KEEP_H) * HOUR_MS
         self.keep_ms = (config.receipts.keep_h if config else DEFAULT_KEEP_H) * HOUR_MS
         if config:
-            self.rate.change(config.rate_per_s, config.rate_per_s)
+            self.rate.configure(config.rate_per_s)
+            if (self.sender_rates.limit_per_s if self.sender_rates else 0) != config.sender_rate_per_s:
+                self.sender_rates = rates_of_senders(config.sender_rate_per_s)
+            self.waiting_bound = config.waiting
             upstreams = self.core.configuration.upstreams.values()
             self.submitter = submitter_of(self.core.configuration, config, self.core.decider)
             self.whole_octets = whole_octets(config.alphabet)
             self.particular = is_particular(config)
             self.recoded = any(upstream.alphabet != config.alphabet for upstream in upstreams)
+
+    def take(self, source_addr: bytes, segments: int, now: float) -> bool:
+        """Take segments out of the rates of this account and of the sender; False when there is not room for all."""
+        if not self.rate.take_whole(segments, now):
+            return False
+        if self.sender_rates is not None and not self.sender_rates.of(source_addr, now).take_whole(segments, now):
+            self.rate.give(segments)
+            return False
+        return True
 
     def take_part(self, key: PartKey, now: float) -> bool:
         """Take one part that the ESME made of a message out of its rate; the first pays for all of them (wire.md C6).
@@ -116,7 +132,7 @@ class Account:
         left = self._paid_parts.pop(key, 0)
         if not left:
             left = max(1, key[3])
-            if not self.rate.take_whole(left, now):
+            if not self.take(key[0], left, now):
                 return False
         if left > 1:
             self._paid_parts[key] = left - 1

@@ -3,7 +3,7 @@
 A message_id is that of a message of the same account whose source_addr is the one given; anything else is unknown, and
 looks the same whatever the reason. Only what is still queued (see `queued`) is cancelled or replaced, and ESME_ROK is
 said after the commit: an ESME that waits too long is refused as long as nothing is committed, from then on it hears of
-the outcome.
+the outcome. What other nodes own, they are asked to change (`cluster.amending`).
 
 Each request is a short task. No account holds up another: so many requests of one may be under way and no more, its
 changes are made one at a time, and looking through memory has a share of the loop's time (`looking`).
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import structlog
 
 from domain.errors import Refused
@@ -27,10 +28,11 @@ from smpp.aio.connection import Connection
 from smpp.versions import SMPP_5_0
 from smsc.admission import INTERNATIONAL_TON
 from smsc.clock import wall_ms
+from smsc.cluster.amending import AmendingElsewhere
 from smsc.deciding import E164_NPI, asked_of
 from smsc.looking import LookingTime
 from smsc.message_ids import parse_message_id_of
-from smsc.queued import PAGE, Addresses, QueuedMessages, has_destination_type, has_source_type
+from smsc.queued import PAGE, Addresses, Queued, QueuedMessages, has_destination_type, has_source_type
 from smsc.replacements import Replacements
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Amendments:
         self._core = core
         self._queued = QueuedMessages(core)
         self._replacements = Replacements(core)
+        self._elsewhere = AmendingElsewhere(core, self)
         self._turns: dict[str, Turns] = {}
         self._handlers: dict[type[Pdu], Callable[[Account, Any, bool, asyncio.Timeout], Awaitable[Pdu]]] = {
             QuerySm: self._query,
@@ -173,14 +176,29 @@ class Amendments:
             pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi = digits, INTERNATIONAL_TON, E164_NPI
         if pdu.message_id:
             named = [message for message in await self._named(account, pdu) if _is_meant(message, pdu)]
-            cancelled = await self._cancel_ids(turns, _unfinished(named), timeout)
+            ids = _unfinished(named)
+            cancelled = await self._cancel_ids(turns, ids, timeout)
+            if cancelled < len(ids) and not self._elsewhere.is_alone:
+                cancelled += await self._elsewhere_too(cancelled, self._elsewhere.cancel(account.name, ids))
         else:
             now_id = self._core.ids.next(wall_ms())  # so that what is submitted meanwhile does not keep this up
             addresses = Addresses(account.name, pdu, pdu.service_type or None, now_id)
             cancelled = await self._cancel_alike(turns, addresses, timeout)
+            if not self._elsewhere.is_alone:
+                cancelled += await self._elsewhere.cancel_alike(addresses)
         if not cancelled:
             raise Refused(CommandStatus.ESME_RCANCELFAIL, 'nothing of it is queued')
         return CancelSmResp(pdu.sequence_number)
+
+    @staticmethod
+    async def _elsewhere_too(done: int, work: Awaitable[int]) -> int:
+        """Return what others did beside what was `done` here, which no refusal undoes."""
+        try:
+            return await work
+        except Refused:
+            if done:
+                return 0
+            raise
 
     async def _cancel_ids(self, turns: Turns, ids: frozenset[int], timeout: asyncio.Timeout) -> int:
         async def cancel() -> int:
@@ -221,6 +239,17 @@ class Amendments:
     async def _replace(self, account: 'Account', pdu: ReplaceSm, speaks_5: bool, timeout: asyncio.Timeout) -> Pdu:
         """Give a queued message another text and other times; all that a submit_multi gave this id to, or none."""
         ids = _unfinished(await self._named(account, pdu))
+        replaced = await self._replace_ids(account, ids, pdu, speaks_5, timeout)
+        if replaced < len(ids) and not self._elsewhere.is_alone:
+            others = self._elsewhere.replace(account.name, ids, pdu, speaks_5)
+            replaced += await self._elsewhere_too(replaced, others)
+        if not replaced:
+            raise Refused(CommandStatus.ESME_RREPLACEFAIL, 'it is not queued')
+        return ReplaceSmResp(pdu.sequence_number)
+
+    async def _replace_ids(
+        self, account: 'Account', ids: frozenset[int], pdu: ReplaceSm, speaks_5: bool, timeout: asyncio.Timeout
+    ) -> int:
         turns = self.turns_of(account.name)
 
         async def replace() -> int:
@@ -231,13 +260,10 @@ class Amendments:
             timeout.reschedule(None)
             return await self._queued.replace(changes)
 
-        replaced = 0
-        if ids:
-            async with turns.changing:
-                replaced = await self._alone(turns, replace)
-        if not replaced:
-            raise Refused(CommandStatus.ESME_RREPLACEFAIL, 'it is not queued')
-        return ReplaceSmResp(pdu.sequence_number)
+        if not ids:
+            return 0
+        async with turns.changing:
+            return await self._alone(turns, replace)
 
     # replace_if_present_flag
 
@@ -275,23 +301,71 @@ class Amendments:
         pdu = message.pdu
         assert isinstance(pdu, SubmitSm)
         addresses = Addresses(message.account, _addresses_of(message), pdu.service_type)
-
-        async def replace() -> Message | None:
-            found, _ = await self._queued.find_alike(addresses)
-            if not found:
-                return None
-            change = self._replacements.substituted(found[0], message)
-            timeout.reschedule(None)
-            return change.message if await self._queued.replace([(found[0], change)]) else None
-
         if turns.under_way > UNDER_WAY:
             raise Refused(CommandStatus.ESME_RTHROTTLED, 'too many requests')
         await turns.changing.acquire()
         try:
-            return await self._alone(turns, replace) if message.upstreams else None
+            return await self._put_in_newest_place(message, addresses, turns, timeout) if message.upstreams else None
         except BaseException:
             turns.changing.release()
             raise
+
+    async def _put_in_newest_place(
+        self, message: Message, addresses: Addresses, turns: Turns, timeout: asyncio.Timeout
+    ) -> Message | None:
+        elsewhere_id = node = 0
+        if not self._elsewhere.is_alone:
+            elsewhere_id, node = await self._elsewhere.newest_alike(addresses)
+        if elsewhere_id and elsewhere_id > await self.newest_alike(addresses):
+            replaced = await self._elsewhere.substitute(node, message, elsewhere_id)
+            if replaced is not None:
+                return replaced
+
+        async def replace() -> Message | None:
+            found, _ = await self._queued.find_alike(addresses)
+            return await self._substitute(found[:1], message, timeout)
+
+        return await self._alone(turns, replace)
+
+    async def _substitute(self, found: list[Queued], message: Message, timeout: asyncio.Timeout) -> Message | None:
+        if not found:
+            return None
+        change = self._replacements.substituted(found[0], message)
+        timeout.reschedule(None)
+        return change.message if await self._queued.replace([(found[0], change)]) else None
+
+    # For other nodes. What has an account's turn there takes none here: two nodes would wait for each other
+
+    async def cancel_ids(self, account: str, ids: frozenset[int]) -> int:
+        """Cancel what is queued of these; return how many."""
+        async with asyncio.timeout(ANSWER_S) as timeout:
+            return await self._cancel_ids(self.turns_of(account), ids, timeout)
+
+    async def cancel_alike(self, addresses: Addresses) -> int:
+        """Cancel what is queued with these addresses; return how many."""
+        until_now = msgspec.structs.replace(addresses, below_id=self._core.ids.next(wall_ms()))
+        async with asyncio.timeout(ANSWER_S) as timeout:
+            return await self._cancel_alike(self.turns_of(addresses.account), until_now, timeout)
+
+    async def replace(self, account: str, ids: frozenset[int], pdu: ReplaceSm, speaks_5: bool) -> int:
+        """Replace what is queued of these; return how many."""
+        async with asyncio.timeout(ANSWER_S) as timeout:
+            return await self._replace_ids(self._core.account(account), ids, pdu, speaks_5, timeout)
+
+    async def newest_alike(self, addresses: Addresses) -> int:
+        """Return the id of the newest queued message with these addresses, 0 when there is none."""
+        found, _ = await self._alone(self.turns_of(addresses.account), partial(self._queued.find_alike, addresses))
+        return found[0].message.id if found else 0
+
+    async def substitute(self, message: Message, old_id: int) -> Message | None:
+        """Put a message in the place of a queued one; return what that has become, None when it is queued no more."""
+
+        async def replace() -> Message | None:
+            found = await self._queued.find(frozenset({old_id}))
+            return await self._substitute(found, message, timeout)
+
+        async with asyncio.timeout(ANSWER_S) as timeout:
+            return await self._alone(self.turns_of(message.account), replace)
 
     def _forget(self, message: Message) -> None:
         """A message that was admitted is none after all."""

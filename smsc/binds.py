@@ -121,7 +121,24 @@ class Authenticator:
         status = await self._check_password(config, bind.password, origin, wanted)
         if status:
             return None, status
-        return self._check_account(bind, peer_address, config)
+        account, status = self._check_account(bind, peer_address, config)
+        if account is None or self.core.cluster.between is None:
+            return account, status
+        return await self._reserve(account, bind, peer_address, config)
+
+    async def _reserve(
+        self, account: Account, bind: Bind, peer_address: str, checked: AccountConfig
+    ) -> tuple[Account | None, int]:
+        """Count the session with those at other nodes; whoever gets the account calls `settle` (smsc.cluster)."""
+        counts = self.core.cluster.bind_counts
+        if not await counts.reserve(account):
+            return None, status_value(self.core.configuration.smpp.too_many_binds)
+        again, status = self._check_account(bind, peer_address, checked)  # a reload may have come meanwhile
+        if again is not account:
+            counts.settle(account)
+            counts.tell(account)
+            return None, status or CommandStatus.ESME_RBINDFAIL
+        return account, status
 
     async def _pretend(self, bind: Bind, origin: str, wanted: Callable[[], bool]) -> None:
         """Take the time for a system_id that nobody has which a wrong password takes, where that is to be hidden."""

@@ -51,7 +51,12 @@ def main() -> None:
     '--node', type=click.IntRange(0, 255), envvar='SMSC_NODE', help='Number of this node, or of the first of --nodes.'
 )
 def run(path: Path, nodes: int, node: int | None) -> None:
-    """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads."""
+    """Run the server in the foreground; it logs to stderr. SIGTERM drains and ends it, SIGHUP reloads.
+
+    With --nodes N, N processes share the work, watched by this one. They listen on the same SMPP port; the HTTP port of
+    the first is the configured one, that of the next one more, and so on. They share a PostgreSQL and a Redis of their
+    own where the configuration names none.
+    """
     configuration = load(path)
     if node is not None:
         configuration = msgspec.structs.replace(configuration, node=node)
@@ -90,11 +95,17 @@ def check(path: Path) -> None:
 @config_option
 @click.option('--dry-run', is_flag=True, help='Show what would change, and change nothing.')
 def reload(path: Path, dry_run: bool) -> None:
-    """Swap the configuration of the running server; a broken one changes nothing."""
+    """Swap the configuration of the running server; a broken one changes nothing.
+
+    Of several nodes, those that --nodes started reload, one after another. Nodes on other machines have files of their
+    own: reload there, too.
+    """
     configuration = load(path)
     changes = run_work(ask(configuration.data, 'reload', dry_run=dry_run))
     for change in changes:
         click.echo(change)
+    if configuration.cluster is not None and not dry_run:
+        click.echo('nodes on other machines have files of their own: reload there, too')
     click.echo('nothing was changed (dry run)' if dry_run else 'reloaded' if changes else 'reloaded; nothing differs')
 
 
@@ -103,7 +114,7 @@ def reload(path: Path, dry_run: bool) -> None:
 @click.option('-w', '--watch', is_flag=True, help='Refresh every second until interrupted.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the snapshot as JSON.')
 def status(path: Path, watch: bool, as_json: bool) -> None:
-    """Show sessions, links, rates, queues and windows of the running server."""
+    """Show sessions, links, rates, queues and windows of the running server, and how all nodes of a cluster stand."""
     configuration = load_leniently(path)
     while True:
         answer = run_work(ask(configuration.data, 'status'))

@@ -1,7 +1,7 @@
 """The wall clock, read where traffic enters; everything below gets the time as an argument.
 
 It is a steady clock that was set by the system's once and follows it slowly: a step of the system's clock, of an hour
-say, is followed by 5 % of the time that passes. So no validity ends, no schedule is due and no retry begins an hour early
+say, is followed by 5 % of the time that passes. So no validity ends, no schedule is due and no retry begins early
 because of it, and time never goes back (docs/decisions/0010-time.md). Times that an ESME states absolutely are by the
 system's clock: `ahead_ms` translates.
 """
@@ -19,12 +19,14 @@ FOLLOW = 20  # a difference shrinks by one part in so many of the time that pass
 ADOPT_NS = 86_400 * SECOND_NS  # ahead of us by more than that, the system's clock had not been set before
 ADOPT_AFTER_NS = 60 * SECOND_NS  # if it stays so
 
+_STEADY = getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC)  # the first is Linux's
+
 log = structlog.get_logger()
 
 
 def _steady_ns() -> int:
     """Return time that nobody sets, and that passes while the machine sleeps."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.clock_gettime_ns(_STEADY)
 
 
 class Sources(msgspec.Struct, frozen=True):

@@ -201,9 +201,9 @@ def _complete(
 ) -> None:
     """Put on a message what not all have: its end, times, price, segments, other addresses. Raises Refused."""
     try:
-        _settle(core, config, message, decision, segments)
-        pdu = message.pdu
-        assert isinstance(pdu, SubmitSm)
+        if segments > config.max_parts or not message.upstreams:
+            _settle(core, config, message, decision, segments)
+        pdu: Any = message.pdu
         if pdu.validity_period or pdu.schedule_delivery_time:
             set_times(message, facts.now_ms)
         if core.charging.has_prices:

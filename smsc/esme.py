@@ -82,6 +82,8 @@ class EsmeSession:
             )
         except Exception:
             log.exception('bind.error', peer=connection.peer_address)
+        if account is not None and self.core.cluster.between is not None:
+            self._settle(account, session.state is State.BINDING)
         if session.state is not State.BINDING:
             return
         if account is None or status:
@@ -93,6 +95,13 @@ class EsmeSession:
         connection.flush()
         if self.account is not None:
             self.account.feed.pump()
+
+    def _settle(self, account: Account, enters: bool) -> None:
+        """Let the session count for itself, in the same step; or let others know that there is none."""
+        counts = self.core.cluster.bind_counts
+        counts.settle(account)
+        if not enters:
+            counts.tell(account)
 
     def _enter(self, connection: Connection, account: Account) -> None:
         assert account.config is not None
@@ -132,6 +141,7 @@ class EsmeSession:
         )
         self._count_throttled(connection)
         account.sessions.discard(self)
+        self.core.cluster.bind_counts.tell(account)
         account.feed.remove(connection)
         if lost:
             account.handle_unanswered(connection, lost)

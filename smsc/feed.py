@@ -15,7 +15,7 @@ from smpp.aio.connection import Connection
 from smpp.states import State
 from smsc.clock import wall_ms
 from smsc.cluster.fence import OPEN, Fence
-from smsc.limits import Rate
+from smsc.limits import EachRate, Rate
 from smsc.outbox import Outbox
 
 CHUNK = 50  # messages to one connection before the next is looked at
@@ -40,6 +40,7 @@ class Feed:
         self.outbox = outbox
         self.connections: list[Connection] = []
         self.rate = Rate(0, 0, loop.time())
+        self.link_rates: EachRate | None = None
         self.paused_until = 0.0
         self.off = False  # by hand: what begins to wait here stays on disk
         self.idle_since = loop.time()
@@ -90,6 +91,8 @@ class Feed:
         if connection in self.connections:
             self.connections.remove(connection)
             self._readers.pop(connection, None)
+            if self.link_rates is not None:
+                self.link_rates.forget(connection)
             stranded = self.held.pop(connection, None)
             if stranded:
                 self.held_count -= len(stranded)
@@ -116,9 +119,11 @@ class Feed:
         while outbox.in_memory and not starved and self.held_count < outbox.capacity:
             connection = self.roomiest()
             if connection is None:
+                if self.link_rates is not None:
+                    self._pump_after(STARVED_S)
                 break
             window = connection.session.window
-            count = self.rate.take(min(window.free, outbox.in_memory, CHUNK), now)
+            count = self._take(connection, min(window.free, outbox.in_memory, CHUNK), now)
             if not count:
                 self._pump_after(STARVED_S)
                 break
@@ -127,7 +132,7 @@ class Feed:
             for message in messages:
                 if not self._send(connection, message, now_ms):
                     window.release()
-                    self.rate.give(1)
+                    self._give(connection, 1, now)
             touched.add(connection)
             if self.held:
                 starved = self._pump_held(now, now_ms, touched)
@@ -139,18 +144,41 @@ class Feed:
         for connection, items in list(self.held.items()):
             window = connection.session.window
             while items and window.free > 0 and connection.writable:
-                if not self.rate.take(1, now):
+                if not self._take(connection, 1, now):
                     self._pump_after(STARVED_S)
-                    return True
+                    if self.link_rates is None:
+                        return True
+                    break  # other links may send
                 window.reserved += 1
                 touched.add(connection)
                 self.held_count -= 1
                 if not self.send_held(connection, items.popleft(), now_ms):
                     window.release()
-                    self.rate.give(1)
+                    self._give(connection, 1, now)
             if not items and self.held.get(connection) is items:
                 del self.held[connection]
         return False
+
+    def _take(self, connection: Connection, wanted: int, now: float) -> int:
+        """Take so much of the rates, or less; return how much."""
+        if self.link_rates is None:
+            return self.rate.take(wanted, now)
+        link_rate = self.link_rates.of(connection, now)
+        allowed = link_rate.take(wanted, now)
+        taken = self.rate.take(allowed, now) if allowed else 0
+        link_rate.give(allowed - taken)
+        return taken
+
+    def _give(self, connection: Connection, count: int, now: float) -> None:
+        self.rate.give(count)
+        if self.link_rates is not None:
+            self.link_rates.of(connection, now).give(count)
+
+    def limit_links(self, rates: EachRate | None) -> None:
+        """Hold each connection to a rate of its own from now on; the same limit goes on as it is."""
+        before, after = (one.limit_per_s if one is not None else 0 for one in (self.link_rates, rates))
+        if before != after:
+            self.link_rates = rates
 
     def _send_message(self, connection: Connection, item: Held, now_ms: int) -> bool:
         assert isinstance(item, Message)
@@ -177,9 +205,16 @@ class Feed:
         best, most = None, 0
         for connection in self.connections:
             free = connection.session.window.free
-            if free > most and connection.writable:
+            if free > most and connection.writable and not (self.link_rates and self._is_used_up(connection)):
                 best, most = connection, free
         return best
+
+    def _is_used_up(self, connection: Connection) -> bool:
+        assert self.link_rates is not None
+        rate = self.link_rates.of(connection, self._loop.time())
+        taken = rate.take(1, self._loop.time())
+        rate.give(taken)
+        return not taken
 
     def _pump_after(self, seconds: float) -> None:
         if self._timer is None:

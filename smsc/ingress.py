@@ -126,7 +126,7 @@ class Ingress:
             raise Refused(*_STORE_AWAY)
         speaks_5 = session.peer_version >= SMPP_5_0
         check_parameters(pdu, config, core.configuration.smpp, speaks_5, account.particular)
-        if account.waiting >= config.waiting:
+        if account.waiting >= account.waiting_bound:
             raise Refused(*_QUEUE_FULL)
         segments, part = 1, None
         if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
@@ -134,6 +134,9 @@ class Ingress:
             segments = self._take_segments(account, config, pdu, part, now)
         elif self.replies.held and session.unanswered - later > session.receive_window:
             raise _window_exceeded(session)
+        elif account.sender_rates is not None:
+            if not account.take(pdu.source_addr, 1, now):
+                raise Refused(*_THROTTLED)
         elif account.rate.rate_per_s and not account.rate.take(1, now):
             raise Refused(*_THROTTLED)
         held = segments - 1
@@ -179,7 +182,7 @@ class Ingress:
                 raise Refused(*_THROTTLED)
             return 1
         segments = segment_count(pdu, config.alphabet)
-        if not account.rate.take_whole(segments, now):
+        if not account.take(pdu.source_addr, segments, now):
             raise Refused(*_THROTTLED)
         return segments
 
@@ -201,7 +204,7 @@ class Ingress:
         """Admit the destinations of a submit_multi, each a message of its own; all have the id of the first."""
         config = self._config_of(account)
         check_destinations(pdu, connection.session.peer_version >= SMPP_5_0)
-        if account.waiting + len(pdu.dest_address) > config.waiting:
+        if account.waiting + len(pdu.dest_address) > account.waiting_bound:
             raise Refused(*_QUEUE_FULL)
         session = connection.session
         messages: list[Message] = []
@@ -225,7 +228,7 @@ class Ingress:
             except BaseException:
                 self._forget(messages)
                 raise
-        if messages and not account.rate.take_whole(segments * len(messages), now):
+        if messages and not account.take(pdu.source_addr, segments * len(messages), now):
             self._forget(messages)
             raise Refused(*_THROTTLED)
         held = max(0, segments * len(messages) - 1)

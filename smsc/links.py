@@ -1,10 +1,13 @@
 """The links of one upstream, made of its configuration: where they connect, what they bind as, what a refusal changes.
 
+They are numbered places, of which a node of several may have some (smsc.cluster.links); a pair is one place.
+
 With `bind_fallback` a transceiver that an SMSC does not know (wire.md F1) becomes a transmitter, with a receiver beside
 it; when the transmitter is refused too, it goes back to being a transceiver, so that an SMSC that was only ill for a
 moment is no trap. Neither is tried twice without the back-off between.
 """
 
+import asyncio
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,12 +40,35 @@ NO_TRANSCEIVER = frozenset(
 
 
 def make_links(upstream: 'Upstream', configuration: Configuration) -> list[Link]:
-    """Return the links that an upstream is to have, not yet started."""
-    config = upstream.config
-    makers = [LinkMaker(upstream, configuration, f'{upstream.name}/{number}') for number in range(1, config.links + 1)]
+    """Return the links that an upstream is to have at this node, not yet started."""
+    numbers = upstream.core.cluster.links.numbers(upstream)
+    return [link for number in numbers for link in _links_of_place(upstream, configuration, number)]
+
+
+def _links_of_place(upstream: 'Upstream', configuration: Configuration, number: int) -> list[Link]:
+    config, maker = upstream.config, LinkMaker(upstream, configuration, f'{upstream.name}/{number}')
     if config.bind == 'transceiver' and config.bind_fallback:
-        return [Fallback(upstream, maker).link for maker in makers]
-    return [maker.link(bind) for maker in makers for bind in BINDS[config.bind]]
+        return [Fallback(upstream, maker).link]
+    return [maker.link(bind) for bind in BINDS[config.bind]]
+
+
+def open_place(upstream: 'Upstream', number: int) -> None:
+    """Begin to connect the link of one place, or the two of it."""
+    for link in _links_of_place(upstream, upstream.core.configuration, number):
+        upstream.add_link(link)
+
+
+async def close_place(upstream: 'Upstream', number: int) -> None:
+    """Unbind what one place has, once what is outstanding is answered; returns when the sockets are gone."""
+    prefix = f'{upstream.name}/{number} '
+    links = [link for link in upstream.links if link.settings.name.startswith(prefix)]
+    upstream.links = [link for link in upstream.links if link not in links]
+    for link in links:
+        if link.connection is not None:
+            upstream.feed.remove(link.connection)
+    upstream.see_availability()
+    drain_s = upstream.core.configuration.smpp.drain_s
+    await asyncio.gather(*(link.stop(drain_s=drain_s) for link in links))
 
 
 class LinkMaker:

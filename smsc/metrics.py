@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from pdu.receipt_text import MessageState
 from pdu.status import status_name
 from smsc.clock import CLOCK
+from smsc.cluster.cluster_metrics import cluster_metrics
 from smsc.node import Node
 from smsc.observing import Observing
 from smsc.status import memory_mb
@@ -31,6 +32,7 @@ class Collector:
         yield from self._node_wide()
         yield from self._stages()
         yield from self._machine()
+        yield from cluster_metrics(self._node.core)
         yield from self._process.collect()
 
     def _accounts(self) -> Iterator[Metric]:

@@ -316,6 +316,7 @@ def _link_part(config: UpstreamConfig) -> tuple[object, ...]:
         config.bind_fallback,
         config.interface_version,
         config.links,
+        config.links_per_node,
         config.window,
         config.enquire_link_s,
         config.response_timeout_s,

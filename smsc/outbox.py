@@ -3,9 +3,9 @@ store.
 
 The highest priority goes first; within it accounts take turns, so that nobody waits behind another's queue: whoever had
 nothing to send when its turn came goes first with what comes next, and has its next turn after everybody else. Order
-holds within a lane: while it has messages on disk that are due, new ones of this lane, and of no other, go behind them. An
-outbox whose reader is away (`offline`) keeps nothing new in memory: after a restart, and for the reader's return, it is
-on disk.
+holds within a lane: while it has messages on disk that are due, new ones of this lane, and of no other, go behind them.
+An outbox whose reader is away (`offline`) keeps nothing new in memory: after a restart, and for the reader's return, it
+is on disk.
 
 Memory is shared as buffers of switches are, by what is still free: a lane may hold no more than four times that. So one
 account alone has the capacity, many have equal parts of it, there is always room for one more, and all of them together
@@ -19,10 +19,10 @@ from operator import attrgetter
 from typing import Protocol
 
 from domain.message import Message
+from smsc.lane import TURN, Lane
 
 _id = attrgetter('id')
 PRIORITIES = 5  # SMPP 5.0 section 4.7.14; 3.4 uses 0 to 3
-TURN = 16  # segments an account may send before another one does
 FEW = 50  # messages to be read of a lane that may have none which are due
 FREE = 4  # how many times what is free a lane may hold
 
@@ -51,40 +51,6 @@ class Shelf(Protocol):
 
     def want(self, outbox: 'Outbox') -> None:
         """Bring the head of what is on disk back, when the shelf gets to it."""
-
-
-class Lane:
-    """The messages of one priority and one account; made when there are some, forgotten when there were none."""
-
-    __slots__ = ('account', 'cursor', 'deferred', 'head', 'in_ring', 'on_disk', 'priority', 'ring', 'share', 'turn')
-
-    def __init__(self, priority: int, account: str, ring: 'deque[Lane]') -> None:
-        self.priority = priority
-        self.account = account
-        self.ring = ring  # of the lanes of its priority that have messages in memory; the first has its turn
-        self.in_ring = False
-        self.turn = 0  # segments it may still send in its turn; below 0 what it has sent in advance
-        self.head: deque[Message] = deque()
-        self.share = 0  # of memory, as of its last look at the disk
-        self.on_disk = 0  # due, behind the head; changed by Outbox.count
-        self.deferred = 0  # on disk for a later time; likewise
-        self.cursor = (0, 0)  # (due_at, seq) of the last one read from disk
-
-    def join(self) -> None:
-        """Take turns with the others, now that memory has something of it: first of all, unless it owes something."""
-        if self.in_ring:
-            return
-        self.in_ring = True
-        if self.turn < 0:
-            self.ring.append(self)
-        else:
-            self.ring.appendleft(self)
-
-    def leave(self) -> None:
-        """Take no more turns, as the first of them: memory has nothing of it. What it owes it still does."""
-        self.ring.popleft()
-        self.in_ring = False
-        self.turn = min(self.turn, 0)
 
 
 class Outbox:
@@ -179,17 +145,22 @@ class Outbox:
     def put(self, message: Message) -> None:
         """Add a message at the end of its lane."""
         lane = self._lanes[message.priority].get(message.account) or self.lane_of(message)
-        head = lane.head
-        held = len(head) + FREE * (self.in_memory + self.more_segments)
-        if lane.on_disk or self.offline or (head and held >= (FREE + 1) * self.capacity):
+        is_full = self.in_memory + self.more_segments >= self.capacity
+        if lane.on_disk or self.offline or (is_full and not self._may_hold_more(lane)):
             self._put_on_disk(lane, message)
             return
-        head.append(message)
+        lane.head.append(message)
         if not lane.in_ring:
             lane.join()
         self.in_memory += 1
         if message.segments > 1:
             self.more_segments += message.segments - 1
+
+    def _may_hold_more(self, lane: Lane) -> bool:
+        """Return whether a lane may have one more message in memory although the capacity is there already."""
+        if not lane.head:
+            return True
+        return len(lane.head) + FREE * (self.in_memory + self.more_segments) < (FREE + 1) * self.capacity
 
     def put_on_disk(self, message: Message) -> None:
         """Add a message at the end of its lane, by way of the disk."""
@@ -230,6 +201,8 @@ class Outbox:
 
     def take(self, count: int) -> list[Message]:
         """Take up to `count` messages, highest priority first, accounts in turn."""
+        if count >= self.in_memory:
+            return self._take_all()
         taken: list[Message] = []
         for ring in self._urgent_first:
             while ring:
@@ -253,6 +226,20 @@ class Outbox:
         self._left(taken)
         if self.room * 2 > self.capacity:
             self.refill()
+        return taken
+
+    def _take_all(self) -> list[Message]:
+        """Take all that memory has: nobody has to wait for a turn."""
+        taken: list[Message] = []
+        for ring in self._urgent_first:
+            for lane in ring:
+                taken.extend(lane.head)
+                lane.head.clear()
+                lane.in_ring = False
+                lane.turn = min(lane.turn, 0)
+            ring.clear()
+        self.in_memory = self.more_segments = 0
+        self.refill()
         return taken
 
     @staticmethod

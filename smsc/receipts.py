@@ -1,8 +1,9 @@
 """What operators send: receipts, brought together with their messages; MO messages go to `smsc.mo`.
 
-A receipt finds its message in memory; or in the store, days later; or, having overtaken its submit_sm_resp, is parked
-in the store until that comes (wire.md F12, F17). Either way it is acknowledged after a commit and never before
-(promise 2). While the store is away, operators are told to keep what they have.
+A receipt finds its message in memory; or in that of another node, which `smsc.cluster.receipts` asks; or in the store,
+days later; or, having overtaken its submit_sm_resp, is parked in the store until that comes (wire.md F12, F17). Either
+way it is acknowledged after a commit and never before (promise 2). While the store is away, operators are told to keep
+what they have.
 """
 
 from collections import defaultdict
@@ -46,6 +47,8 @@ class Receipts:
         self.mo = mo
         self.parked: dict[tuple[str, str], ParkedReceipt] = {}
         self.forms = OtherForms(core, self._look_again)
+        self._exchange = core.cluster.receipts
+        self._exchange.serve(self)
         self.orphans = 0
         self.orphans_of: dict[str, int] = defaultdict(int)  # the same by upstream
         self.overtaken = 0
@@ -76,6 +79,7 @@ class Receipts:
                 self.mo.handle_alert(upstream, pdu)
         self.core.finishing.kick()
         self.core.parting.kick()
+        self._exchange.ask()
         self.correlating.kick()
         self.mo.accepting.kick()
 
@@ -104,10 +108,19 @@ class Receipts:
             self._pass_on(upstream.sent.get(upstream_message_id), state)
             return
         source = (connection, response)
+        if not self.end_known(upstream, upstream_message_id, state, error, source):
+            found = Found(upstream, upstream_message_id, state, error, source, pdu.source_addr)
+            if not self._exchange.offer(found):
+                self.correlating.items.append(found)
+
+    def end_known(self, upstream: Upstream, upstream_message_id: str, state: int, error: int, source: object) -> bool:
+        """End the message that waits in memory for a receipt with this id; return whether there is one.
+
+        `source` as in `storage.rows.Outcome`.
+        """
         item = upstream.sent.pop(upstream_message_id, None)
         if item is None:
-            self.correlating.items.append(Found(upstream, upstream_message_id, state, error, source, pdu.source_addr))
-            return
+            return False
         upstream.timed_receipts += 1
         upstream.receipt_lag_ms += wall_ms() - accepted_at_ms(item.id)
         if isinstance(item, Part):
@@ -116,6 +129,7 @@ class Receipts:
             upstream.name, item, state, error, source
         ):
             self.core.finish(item, state, error, source)
+        return True
 
     def _pass_on(self, item: Message | Part | None, state: int) -> None:
         """Let the ESME know of a state that is not final; of a message that we split, by its first segment."""
@@ -189,6 +203,8 @@ class Receipts:
         if receipt is not None:
             self.keep_parked(receipt)
             self.forms.expect(item)
+            if self.core.cluster.alive_peers:
+                self._exchange.look_again((receipt.upstream, receipt.upstream_message_id))
         elif _is_refused(item):
             _, response = item.source
             response.command_status = int(CommandStatus.ESME_RX_T_APPN)
@@ -245,17 +261,22 @@ class Receipts:
         receipts = await self.core.store.receipts.take_parked(wall_ms() - PARKED_KEEP_MS, PARKED_BOUND)
         if not receipts:
             return
-        keys = [(receipt.upstream, receipt.upstream_message_id) for receipt in receipts]
-        done: list[tuple[str, str]] = []
-        for receipt, place in zip(receipts, await self.core.store.receipts.find(keys), strict=True):
-            if place is None:
-                self.keep_parked(receipt)
+        for receipt in receipts:
+            self.keep_parked(receipt)
+        await self.end_parked(list(self.parked))
+
+    async def end_parked(self, keys: list[Key]) -> None:
+        """End the messages that the store knows by now for these parked receipts; the others stay parked."""
+        done: list[Key] = []
+        for key, place in zip(keys, await self.core.store.receipts.find(keys), strict=True):
+            receipt = self.parked.pop(key, None) if place is not None else None
+            if place is None or receipt is None:  # or its message has come by itself meanwhile
                 continue
-            key = receipt.upstream, receipt.upstream_message_id
             if place.message.state == MessageState.ENROUTE:
                 self._end_part(place, receipt.state, receipt.error, parked=key)
             else:
                 done.append(key)
+        self.core.finishing.kick()
         self.core.parting.kick()
         self.core.unparking.items.extend(done)
         self.core.unparking.kick()

@@ -102,6 +102,7 @@ class Server:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Bring everything up in order; `stack` takes it down in the reverse order."""
         configuration = self.configuration
+        _check_cluster(configuration)
         data = configuration.data
         arguments = await connect_arguments(configuration, stack)
         store = Store(arguments, configuration.node, __version__, str(configuration.http.listen))
@@ -174,7 +175,7 @@ class Server:
 
     def _status(self, statuses: Statuses) -> Any:
         async def handle(request: dict[str, Any]) -> Any:
-            return statuses.snapshot()
+            return await statuses.of_cluster()
 
         return handle
 
@@ -206,6 +207,17 @@ class Server:
                     raise ControlError(f'nothing was changed:\n{error}') from error
                 self.configuration = kept
             return changes
+
+
+def _check_cluster(configuration: Configuration) -> None:
+    """Nodes that nobody gives what they share must be told. Raises ServerError."""
+    store = configuration.store
+    missing = [f'store.{name}' for name in ('postgres', 'redis') if not getattr(store, name)]
+    if configuration.cluster is not None and missing:
+        raise ServerError(
+            f'`cluster` needs {" and ".join(missing)}: name what all nodes share, or start them on this machine'
+            ' with: smsc run --nodes 2'
+        )
 
 
 @contextmanager

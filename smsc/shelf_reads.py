@@ -8,7 +8,8 @@ were; the next time that somebody wants what is there, it is read again.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smsc.outbox import Lane, Outbox
+from smsc.lane import Lane
+from smsc.outbox import Outbox
 from storage.rows import Fetched, Stretch
 from storage.store import Store
 
@@ -94,7 +95,7 @@ class ShelfReads:
 
     @staticmethod
     def _count_read(outbox: Outbox, lane: Lane, rows: int, left_due: int | None) -> None:
-        """So many rows of a lane have been read, first those that were due when they were put there: `left_due` are left.
+        """So many rows of a lane have been read, first what was due when put there; `left_due` of that are left.
 
         None when it is not known: the counts may be too low, only a page that is not full shows the end of the lane.
         """

@@ -7,12 +7,15 @@ import os
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pdu.receipt_text import WORDS
 from pdu.status import status_name
 from smpp.aio.link import Link
+from smsc import __version__
+from smsc.cluster.overview import Load, NodeStatus, overview
 from smsc.node import Node
 
 RATE_WINDOW_S = 10.0
@@ -100,6 +103,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     sessions: list[SessionStatus]
     upstreams: list[UpstreamStatus]
     routes_off: list[str] = []
+    nodes: list[NodeStatus] = []  # of the cluster, this one among them; empty where there is none
 
 
 class Statuses:
@@ -109,6 +113,7 @@ class Statuses:
         self._node = node
         self._started = time.monotonic()
         self._samples: deque[tuple[float, dict[str, int]]] = deque()
+        node.core.cluster.asking.handlers['load'] = self._answer_load
 
     def sample(self) -> None:
         """Note the counters; called about once a second."""
@@ -144,6 +149,33 @@ class Statuses:
             sessions=self._sessions(),
             upstreams=self._upstreams(),
             routes_off=sorted(core.table.off),
+        )
+
+    async def of_cluster(self) -> Snapshot:
+        """Return the same, and how the other nodes stand, which are asked."""
+        snapshot, core = self.snapshot(), self._node.core
+        if core.cluster.beating.config is None:
+            return snapshot
+        nodes = await overview(core, self._load(), __version__)
+        return msgspec.structs.replace(snapshot, nodes=nodes)
+
+    async def _answer_load(self, _: dict[str, Any]) -> Any:
+        return msgspec.to_builtins(self._load())
+
+    def _load(self) -> Load:
+        """Return what this node has to do, in short."""
+        core = self._node.core
+        accounts, upstreams = core.accounts.values(), core.upstreams.values()
+        return Load(
+            uptime_s=time.monotonic() - self._started,
+            state='draining' if core.draining else 'serving',
+            sessions=sum(len(account.sessions) for account in accounts),
+            links=sum(link.bound for upstream in upstreams for link in upstream.links),
+            accepted_per_s=sum(self._rate(f'account {account.name}', account.accepted) for account in accounts),
+            submitted_per_s=sum(self._rate(f'upstream {upstream.name}', upstream.submitted) for upstream in upstreams),
+            waiting=sum(account.waiting for account in accounts),
+            owed=sum(account.feed.outbox.depth for account in accounts),
+            memory_mb=memory_mb(),
         )
 
     def _accounts(self) -> list[AccountStatus]:

@@ -131,7 +131,7 @@ class Supervisor:
         postgres = ''
         if not configuration.store.postgres:
             arguments = await connect_arguments(configuration, stack)
-            postgres = _dsn(arguments)
+            postgres = dsn_of(arguments)
         redis = '' if configuration.store.redis else await start_redis(configuration.data, stack)
         await start_operators(configuration, stack)
         first = configuration.node
@@ -215,7 +215,7 @@ class Supervisor:
         return [f'node {child.place.node} restarted' for child in self.children]
 
 
-def _dsn(arguments: dict[str, Any]) -> str:
+def dsn_of(arguments: dict[str, Any]) -> str:
     """Return connect arguments of a server on a Unix socket as a DSN."""
     query = '&'.join(f'{key}={quote(str(arguments[key]), safe="")}' for key in ('host', 'user') if key in arguments)
     if 'port' in arguments:

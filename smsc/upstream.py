@@ -26,7 +26,7 @@ from smsc.clock import wall_ms
 from smsc.config.schema import Configuration, UpstreamConfig
 from smsc.core import Core
 from smsc.feed import Feed
-from smsc.limits import AdaptiveRate
+from smsc.limits import AdaptiveRate, rates_of_links
 from smsc.links import make_links
 from smsc.long_messages import LongMessages
 from smsc.loops import without_hops
@@ -57,6 +57,7 @@ class Upstream:
         self.timed_receipts = 0  # whose messages were in memory, and how long after their acceptance, in sum
         self.receipt_lag_ms = 0
         self.removed = False
+        self.serving = False  # it has links, or would have them: between `start_links` and `stop_links`
         self.ids = IdForms()
         self._receipts = receipts
         self._bound: set[Connection] = set()
@@ -70,6 +71,8 @@ class Upstream:
         self.availability = Availability(config.availability, core.loop.time())
         self._response_times = ResponseTimes()
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
+        if core.configuration.cluster is not None:
+            self.rate.hold(0)  # until its share is known
         self.long_messages = LongMessages(self)
         self.unknown = UnknownOutcomes(self)
         self.feed.send_held, self.feed.on_stranded = self.long_messages.send_held, self.long_messages.strand
@@ -87,6 +90,7 @@ class Upstream:
         self.submitting.configure()
         self.answering.configure()
         self.rate.configure(config.rate_per_s)
+        self.feed.limit_links(rates_of_links(config.link_rate_per_s))
         self.availability.configure(config.availability, self.core.loop.time())
         self.see_availability()
 
@@ -95,6 +99,7 @@ class Upstream:
     def start_links(self, configuration: Configuration) -> None:
         """Begin to connect."""
         self.started_at = self.core.loop.time()
+        self.serving = True
         self.feed.open()
         self.links = make_links(self, configuration)
         for link in self.links:
@@ -134,6 +139,7 @@ class Upstream:
 
     async def stop_links(self) -> None:
         """Unbind all links at once; what is in flight is awaited for a while first."""
+        self.serving = False
         self.feed.close()
         self.see_availability()
         drain_s = self.core.configuration.smpp.drain_s

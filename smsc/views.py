@@ -8,6 +8,7 @@ from domain.ids import accepted_at_ms
 from domain.message import Notice
 from domain.money import format_micros
 from pdu.receipt_text import MessageState
+from smsc.cluster.overview import NodeStatus
 from smsc.sender import Part
 from smsc.status import Snapshot
 from storage.ledger import Ledger, Story
@@ -31,6 +32,8 @@ def status(snapshot: Snapshot) -> str:
     sections = [_head(snapshot), _accounts(snapshot), _upstreams(snapshot), _links(snapshot), _stages(snapshot)]
     if snapshot.sessions:
         sections.insert(-1, _sessions(snapshot))
+    if snapshot.nodes:
+        sections.insert(1, _nodes(snapshot))
     return '\n\n'.join(sections)
 
 
@@ -42,6 +45,26 @@ def _head(snapshot: Snapshot) -> str:
         f'unfinished in memory {snapshot.in_memory}  parked receipts {snapshot.parked_receipts}'
         + (f'\nroutes that are off: {", ".join(snapshot.routes_off)}' if snapshot.routes_off else '')
     )
+
+
+def _nodes(snapshot: Snapshot) -> str:
+    load = ('SESSIONS', 'LINKS', 'IN/S', 'OUT/S', 'WAITING', 'OWED')
+    return table(
+        ('NODE', 'STATE', 'UP', 'BEAT', 'EPOCH', *load, 'VERSION', 'HTTP'),
+        [_node(node) for node in snapshot.nodes],
+    )
+
+
+def _node(node: NodeStatus) -> Sequence[object]:
+    state = f'{node.state} by {node.taker}' if node.taker is not None else node.state
+    beat = '-' if node.beat_age_s is None else f'{node.beat_age_s:.1f} s ago'
+    load: Sequence[object] = ('-',) * 6
+    up = '-'
+    if node.load is not None:
+        rates = f'{node.load.accepted_per_s:.1f}', f'{node.load.submitted_per_s:.1f}'
+        load = (node.load.sessions, node.load.links, *rates, node.load.waiting, node.load.owed)
+        up = _duration(node.load.uptime_s)
+    return (node.node, state, up, beat, node.epoch, *load, node.version, node.http)
 
 
 def _accounts(snapshot: Snapshot) -> str:

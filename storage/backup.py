@@ -41,6 +41,10 @@ _TABLES = (
     'select c.oid::regclass::text as name, c.relname from pg_class c'
     " where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition order by 1"
 )
+_SWITCH_OFF = (
+    "insert into switch (kind, name, who, note) select 'upstream', name, $2, 'restored from a backup'"
+    ' from unnest($1::text[]) as u(name) on conflict do nothing'
+)
 _HOLDS_NOTHING = frozenset({'migration', 'node', 'lane', 'lane_read'})
 """Tables with rows that a server makes before the first message."""
 
@@ -93,7 +97,7 @@ async def take_backup(connect_arguments: dict[str, Any], path: Path, progress: P
 
 async def _dump(installation: Installation, address: ProgramAddress, path: Path, progress: Progress) -> None:
     """Run pg_dump into a file that is there; it syncs the file itself."""
-    program = [installation.program('pg_dump'), '--format=custom', '--no-owner', '--no-privileges']
+    program: list[str | Path] = [installation.program('pg_dump'), '--format=custom', '--no-owner', '--no-privileges']
     process = await _start([*program, '--encoding=UTF8', f'--file={path}', *address.arguments], address)
     showing = asyncio.create_task(_show(path, progress), name='backup progress')
     try:
@@ -142,11 +146,20 @@ async def read_backup(path: Path) -> Backup:
     return Backup(created[1] if created else 'unknown', applied, demanded, size_octets)
 
 
-async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str, progress: Progress) -> int:
+class Restoring(msgspec.Struct, frozen=True):
+    """What is restored, in whose name, and which upstreams are switched off then."""
+
+    path: Path
+    who: str
+    switched_off: tuple[str, ...] = ()
+
+
+async def restore_backup(connect_arguments: dict[str, Any], restoring: Restoring, progress: Progress) -> int:
     """Put a backup into an empty store, and bring its schema up to date; return how many messages were marked.
 
     Raises BackupError, or MigrationError for a backup of a newer release; the store is empty then as before.
     """
+    path = restoring.path
     backup = await read_backup(path)
     compare(load(MIGRATIONS), backup.applied, backup.demanded)
     address = address_of(connect_arguments)
@@ -158,7 +171,9 @@ async def restore_backup(connect_arguments: dict[str, Any], path: Path, who: str
         await _load(installation, address, path, progress)
         await migrate(connection, MIGRATIONS)
         marked: int = await connection.fetchval('select count(*) from message where state = 1 and repeated')
-        await record(connection, who, 'store restored', f'{path.name}, taken {backup.taken}; {marked} marked')
+        await connection.execute(_SWITCH_OFF, restoring.switched_off, restoring.who)
+        told = f'{path.name}, taken {backup.taken}; {marked} marked; switched off: {", ".join(restoring.switched_off)}'
+        await record(connection, restoring.who, 'store restored', told)
     finally:
         await connection.close()
     return marked
@@ -218,7 +233,7 @@ async def _load(installation: Installation, address: ProgramAddress, path: Path,
 
 async def _unpack(installation: Installation, path: Path, writing: int, progress: Progress) -> None:
     """Write a backup as SQL into a pipe."""
-    program = [installation.program('pg_restore'), '--no-owner', '--no-privileges', '--file=-']
+    program: list[str | Path] = [installation.program('pg_restore'), '--no-owner', '--no-privileges', '--file=-']
     with path.open('rb') as file:
         unpacking = await _start(program, ProgramAddress([], {}), file.fileno(), writing)
         showing = asyncio.create_task(_show_read(file.fileno(), progress), name='restore progress')

@@ -14,7 +14,7 @@ import pytest
 import structlog
 import uvloop
 
-pytest_plugins = ['tests.wire_table', 'tests.product.plugin']
+pytest_plugins = ['tests.wire_table', 'tests.product.plugin', 'tests.product.nodes']
 
 # The usual traceback with every local value takes seconds to draw.
 structlog.configure(

@@ -35,6 +35,9 @@ class LoadError(Exception):
 class Load:
     """One run. `ledger` can be looked at while it goes on."""
 
+    session_type: type[LoadSession] = LoadSession
+    """What a bind becomes; a subclass may have it behave otherwise."""
+
     def __init__(self, settings: LoadSettings) -> None:
         if not settings.messages and not settings.duration_s:
             raise LoadError('neither messages nor duration_s says when to stop submitting')
@@ -124,7 +127,7 @@ class Load:
         )
         async with asyncio.timeout(settings.bind_timeout_s):
             _, session = await asyncio.get_running_loop().create_connection(
-                lambda: LoadSession(self, pdu), settings.host, settings.port, ssl=self._tls
+                lambda: self.session_type(self, pdu), settings.host, settings.port, ssl=self._tls
             )
             try:
                 await session.bound

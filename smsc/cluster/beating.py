@@ -69,6 +69,11 @@ class Beating:
             others[row.node] = Seen(row, now if moved or seen is None else seen.moved_at)
         self.seen = others
 
+    @property
+    def own_age_s(self) -> float:
+        """How long ago this node's last beat that was committed began."""
+        return self._clock() - self._beat_at
+
     def is_alive(self, node: int) -> bool:
         """Return whether another node beats."""
         seen = self.seen.get(node)

@@ -4,18 +4,25 @@ Alone, it only keeps its low-water mark.
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
 from domain.errors import StoreUnavailable
+from smsc.cluster.asking import Asking
 from smsc.cluster.beating import Beating
+from smsc.cluster.bind_counts import BindCounts
 from smsc.cluster.handoff import Handoff
+from smsc.cluster.links import LinkLeases
 from smsc.cluster.presence import Peers, Presence, node_of_account, node_of_upstream
+from smsc.cluster.receipts import ReceiptExchange
+from smsc.cluster.shares import Shares
 from smsc.cluster.takeover import take_over
 from smsc.outbox import Elsewhere, Outbox
-from storage.between import Between
+from storage.between import Between, BetweenAway
 
 if TYPE_CHECKING:
     from smsc.core import Core
@@ -23,6 +30,9 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 SAY_S = 0.25
 SAY_AGAIN_S = 1.0
+SHARE_S = 0.25
+PATIENCE_S = 2.0  # with Redis at the start, before this node goes on without it
+LEASE_EVERY = 4  # shares are asked for that many times before leases and counts are told again
 
 log = structlog.get_logger()
 
@@ -35,10 +45,21 @@ class Cluster:
         self.beating = Beating(core.store.membership, core.configuration.cluster, core.fence, core.loop.time)
         self.taken_over = 0
         self.peers = Peers(core.configuration.node)
+        configuration = core.configuration
         self.between: Between | None = None
-        self.handoff = Handoff(core, self._publish_moved)
+        if configuration.cluster is not None and configuration.store.redis is not None:
+            self.between = Between(configuration.store.redis, configuration.cluster.name, self._handle)
+        self.shares = Shares(core, self.between, self.living)
+        self.links = LinkLeases(core, self.between, self.living)
+        self.bind_counts = BindCounts(core, self.between, self.living, self.peers)
+        self.handoff = Handoff(core, partial(self._publish, 'moved'))
+        self.receipts = ReceiptExchange(core, partial(self._publish, 'receipts'))
+        self.asking = Asking(core.configuration.node, self._publish)
+        self.alive_peers: tuple[int, ...] = ()
+        self._handlers: dict[str, Callable[[bytes], None]] = {}
         self._said: Presence | None = None
         self._said_at = 0.0
+        self._is_alone = False
         self._floor: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
@@ -48,26 +69,36 @@ class Cluster:
         self._floor = await self._core.store.low_water()
         await self.beat()
         self._tasks = [asyncio.create_task(self._keep_beating(), name='beat')]
-        configuration = self._core.configuration
-        config, redis = configuration.cluster, configuration.store.redis
-        if config is not None and redis is not None:
-            between = self.between = Between(redis, config.name, self._handle)
-            self._everybody = between.key('presence')
-            self._me = between.key('moved', configuration.node)
-            await between.start((self._everybody, self._me))
+        between = self.between
+        if between is not None:
+            own = {
+                'moved': self.handoff.take,
+                'receipts': self.receipts.take,
+                'asked': self.asking.handle_question,
+                'answered': self.asking.handle_answer,
+            }
+            node = self._core.configuration.node
+            self._handlers = {between.key(kind, node): take for kind, take in own.items()}
+            self._handlers[between.key('presence')] = self._handle_presence
+            await between.start(tuple(self._handlers))
 
     def take_up(self) -> None:
         """What the node before left is back in memory: this node is one of the others from now on."""
         self._floor = None
+        self.asking.answers_now = True
         if self.between is not None:
             self._tasks.append(asyncio.create_task(self._keep_placing(), name='presence'))
+        if self.beating.config is not None:
+            self._tasks.append(asyncio.create_task(self._keep_sharing(), name='shares'))
 
     async def stop(self) -> None:
         """Beat no more; call `beat` once more when all is settled."""
         for task in (*self._tasks, *([self._taking] if self._taking else [])):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self.asking.stop()
         if self.between is not None:
+            await self._leave()
             await self.between.stop()
 
     async def beat(self) -> None:
@@ -105,23 +136,82 @@ class Cluster:
         except Exception:
             log.exception('cluster.error')
 
+    # What is shared
+
+    def living(self) -> list[int]:
+        """The nodes that live, this one included."""
+        return [self._core.configuration.node, *self.beating.alive]
+
+    async def _keep_sharing(self) -> None:
+        turn, since = 0, self._core.loop.time()
+        while True:
+            try:
+                await self._share(turn % LEASE_EVERY == 0)
+            except BetweenAway as error:
+                if self._core.loop.time() - since > PATIENCE_S:
+                    self._go_alone(error)
+            except Exception:
+                log.exception('cluster.error')
+            turn += 1
+            await asyncio.sleep(SHARE_S)
+
+    def _go_alone(self, error: BetweenAway) -> None:
+        """Redis is away."""
+        self.shares.take_even()
+        if not self._is_alone:
+            effect = 'no links are taken; shares of limits stay as they are'
+            log.warning('cluster.alone', reason=str(error), effect=effect)
+        self._is_alone = True
+
+    async def _share(self, leases: bool) -> None:
+        """Raises BetweenAway."""
+        now = self._core.loop.time()
+        self.bind_counts.note_waiting(now)
+        await self.shares.tick()
+        if self.between is None:
+            self.shares.take_even()
+            return
+        if leases:
+            self.shares.share_senders(now)
+            await self.links.tick()
+            await self.bind_counts.tick()
+        self._is_alone = False
+
+    async def _leave(self) -> None:
+        """Let the others have what was this node's."""
+        try:
+            await self.shares.leave()
+            await self.links.leave()
+            await self.bind_counts.leave()
+        except BetweenAway as error:
+            log.info('cluster.left_silently', reason=str(error))
+
     # Who has what
 
-    def _publish_moved(self, node: int, octets: bytes) -> None:
-        if self.between is not None:
-            self.between.publish(self.between.key('moved', node), octets)
+    def _publish(self, kind: str, node: int, octets: bytes) -> bool:
+        if self.between is None or not self.between.available:
+            return False
+        self.between.publish(self.between.key(kind, node), octets)
+        return True
+
+    @property
+    def others(self) -> list[int]:
+        """The other nodes that may have messages: whoever lives, and the dead until their work is taken over."""
+        return [node for node, seen in self.beating.seen.items() if seen.has_work]
 
     def _handle(self, channel: str, octets: bytes) -> None:
-        if channel == self._everybody:
-            self.peers.take(octets, self._core.loop.time())
-        elif channel == self._me:
-            self.handoff.take(octets)
+        self._handlers[channel](octets)
+
+    def _handle_presence(self, octets: bytes) -> None:
+        self.peers.take(octets, self._core.loop.time())
 
     async def _keep_placing(self) -> None:
         while True:
             try:
                 self.say()
                 self.place()
+                self.receipts.tick(self._core.loop.time())
+                await self.receipts.look()
             except Exception:
                 log.exception('cluster.error')
             await asyncio.sleep(SAY_S)
@@ -131,7 +221,7 @@ class Cluster:
         now, presence = self._core.loop.time(), self.presence()
         if self.between is not None and (presence != self._said or now - self._said_at >= SAY_AGAIN_S):
             self._said, self._said_at = presence, now
-            self.between.publish(self._everybody, msgspec.json.encode(presence))
+            self.between.publish(self.between.key('presence'), msgspec.json.encode(presence))
 
     def presence(self) -> Presence:
         """Return what is here; a node that drains has nothing for others."""
@@ -156,6 +246,7 @@ class Cluster:
         if core.draining:
             return
         peers = self.peers.fresh(core.loop.time())
+        self.alive_peers = tuple(presence.node for presence in peers)
         for account in core.accounts.values():
             outbox = account.feed.outbox
             if not account.feed.online and self._lead(outbox, node_of_account(account.name, peers)):

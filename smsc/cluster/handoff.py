@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Handoff:
     """What one node gives to others, and gets from them."""
 
-    def __init__(self, core: 'Core', publish: Callable[[int, bytes], None]) -> None:
+    def __init__(self, core: 'Core', publish: Callable[[int, bytes], object]) -> None:
         """`publish` sends octets to a node."""
         self.given = 0
         self.got = 0

@@ -50,6 +50,10 @@ class Peers:
         """A node is dead, or gone."""
         self._heard.pop(node, None)
 
+    def last(self, nodes: Iterable[int]) -> list[Presence]:
+        """Return what these nodes said last, however long ago."""
+        return [self._heard[node][0] for node in nodes if node in self._heard]
+
     def fresh(self, now: float) -> list[Presence]:
         """Return what holds now, in the order of the nodes' numbers."""
         found = [presence for presence, heard_at in self._heard.values() if now - heard_at < FRESH_S]

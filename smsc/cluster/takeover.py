@@ -77,7 +77,7 @@ async def _take_memory(core: 'Core', takeover: Takeover) -> int:
         unsent = [message.id for message, was_sent in page if is_unsent(message) and not was_sent]
         if unsent:
             await core.store.mark_repeated(unsent)
-        held = [message for message, was_sent in page if not was_sent and _take(core, message)]
+        held = [message for message, was_sent in page if _take(core, message, was_sent)]
         core.joining.judge_now(held)
         await core.joining.stage.drain()
         await core.finishing.drain()
@@ -89,12 +89,15 @@ async def _take_memory(core: 'Core', takeover: Takeover) -> int:
     return messages
 
 
-def _take(core: 'Core', message: Message) -> bool:
-    """Put one message on disk here, or end it; return whether it is a part that is still to be judged."""
+def _take(core: 'Core', message: Message, was_sent: bool) -> bool:
+    """Put one message on disk here, or end it; return whether it is a part that is still to be judged.
+
+    One that an operator has is left to its receipt; one whose receipt is due to the ESME is not.
+    """
     if message.notice == Notice.DUE or message.kind == Kind.MO:
         core.account(message.account).feed.outbox.put_on_disk(message)
         return False
-    if not is_unsent(message):
+    if was_sent or not is_unsent(message):
         return False
     message.repeated = True
     core.account(message.account).waiting += 1

@@ -1,5 +1,6 @@
 """`smsc backup FILE` while the server runs, `smsc restore FILE` into an empty store."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import click
 
 from smsc.commands.audit import who
 from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
-from storage.backup import BackupError, read_backup, restore_backup, take_backup
+from storage.backup import BackupError, Restoring, read_backup, restore_backup, take_backup
 
 FILE = click.argument('file', type=click.Path(path_type=Path, dir_okay=False))
 
@@ -31,8 +32,9 @@ def backup(path: Path, file: Path) -> None:
 @click.command()
 @config_option
 @click.option('--look', is_flag=True, help='Only show what FILE is, and restore nothing.')
+@click.option('--upstreams-off', is_flag=True, help='Leave all upstreams switched off, so that nothing is sent yet.')
 @FILE
-def restore(path: Path, file: Path, look: bool) -> None:
+def restore(path: Path, file: Path, look: bool, upstreams_off: bool) -> None:
     """Put a backup into an empty store; every node must be stopped."""
     configuration = load(path)
     try:
@@ -40,8 +42,9 @@ def restore(path: Path, file: Path, look: bool) -> None:
         click.echo(f'{file}: {found.size_octets:,} octets, schema {found.schema}, taken {found.taken}')
         if look:
             return
+        restoring = Restoring(file, who(), tuple(configuration.upstreams) if upstreams_off else ())
         marked = run_work(
-            ask_store(configuration, lambda arguments: restore_backup(arguments, file, who(), _showing('read')))
+            ask_store(configuration, lambda arguments: restore_backup(arguments, restoring, _showing('read')))
         )
     except BackupError as error:
         raise click.ClickException(str(error)) from error
@@ -53,10 +56,9 @@ def restore(path: Path, file: Path, look: bool) -> None:
 
 def _showing(what: str) -> Callable[[int], None]:
     """Show progress on a terminal, and nothing in a log."""
-    error = click.get_text_stream('stderr')
 
     def show(octets: int) -> None:
-        if error.isatty():
+        if sys.stderr.isatty():
             click.echo(f'\r{octets / 1e6:,.0f} MB {what} ', err=True, nl=False)
 
     return show

@@ -56,15 +56,18 @@ class AccountConfig(Part, frozen=True):
     password: Annotated[Password | None, described('its password, as it stands')] = None
     password_hash: Annotated[str | None, described('or an argon2 hash of it')] = None
     enabled: Annotated[bool, described('whether it may bind')] = True
-    binds: Annotated[int, described('sessions at a time', ge=1, le=10_000)] = 1
+    binds: Annotated[int, described('sessions at a time, at all nodes together', ge=1, le=10_000)] = 1
     bind_types: Annotated[tuple[BindType, ...], described('the binds it may use')] = (
         'transmitter',
         'receiver',
         'transceiver',
     )
     window: Annotated[Window, described('unanswered PDUs a session, each way')] = 10
-    rate_per_s: Annotated[Rate, described('messages a second, of all its sessions; 0 = any')] = 0
-    waiting: Annotated[int, described('messages it may have waiting for an operator', ge=1)] = 1_000_000
+    rate_per_s: Annotated[Rate, described('segments a second, of all its sessions and nodes together; 0 = any')] = 0
+    sender_rate_per_s: Annotated[Rate, described('segments a second, of each sender that it writes; 0 = any')] = 0
+    waiting: Annotated[
+        int, described('messages it may have waiting for an operator, at all nodes together', ge=1)
+    ] = 1_000_000
     allow_from: Annotated[tuple[Network, ...], described('addresses it may connect from; none = any')] = ()
     numbers: Annotated[
         AccountNumbersConfig | None, described('how it writes numbers, where that differs from `numbers`')

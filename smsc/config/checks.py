@@ -94,7 +94,8 @@ class Checker:
             return
         try:
             parts = urlsplit(dsn)
-            known = parts.scheme in ('postgres', 'postgresql') and (parts.port is None or parts.port > 0)
+            hosts = parts.netloc.rpartition('@')[2].split(',')  # several: the first that answers as asked
+            known = parts.scheme in ('postgres', 'postgresql') and all(urlsplit(f'//{h}').port != 0 for h in hosts)
         except ValueError:
             known = False
         if not known:

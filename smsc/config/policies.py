@@ -39,6 +39,7 @@ _DECIDED: tuple[tuple[str, str], ...] = (
     ('C8', 'With `charge: delivered` ACCEPTD is paid for too: an operator took it, and no receipt was asked for.'),
     ('C8', 'What replace_sm makes a message longer or shorter by is paid or given back; without credit RREPLACEFAIL.'),
     ('C16', 'Datagram and transaction mode are refused with ESME_RINVESMCLASS: every message is stored and forwarded.'),
+    ('C19', "Times with a date are by the system's clock, also while a step of it is followed (G17)."),
     ('C23', 'replace_if_present_flag 1 keeps the message_id of the message it replaces.'),
     ('C23', 'What looks for queued messages is ESME_RTHROTTLED above 5 % of the time or 500 under way per account.'),
     ('C28', 'There are no distribution lists. The messages of one submit_multi share one message_id.'),
@@ -55,6 +56,7 @@ _DECIDED: tuple[tuple[str, str], ...] = (
         'A message that we split has one receipt, with the worst state of its segments, when all of them have one.',
     ),
     ('F8', 'With `hold` a stop ends what still waits as UNKNOWN; after a kill it is sent again, marked.'),
+    ('G17', "A step of the system's clock is followed by 5 % of the time that passes; nothing ends or is due at once."),
     ('F21', 'After an unbind of the operator the link binds anew; what was outstanding counts as of unknown outcome.'),
 )
 

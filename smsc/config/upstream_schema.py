@@ -114,9 +114,13 @@ class UpstreamConfig(Part, frozen=True):
         Literal['transceiver', 'transmitter', 'receiver', 'transmitter+receiver'],
         described('`transmitter+receiver` makes pairs'),
     ] = 'transceiver'
-    links: Annotated[int, described('binds (or pairs) at a time', ge=1, le=1_000)] = 1
+    links: Annotated[int, described('binds (or pairs) at a time, of all nodes together', ge=1, le=1_000)] = 1
+    links_per_node: Annotated[
+        bool, described('whether each node has so many, where the operator allows it; else nodes share them')
+    ] = False
     window: Annotated[Window, described('unanswered submit_sm a link')] = 10
-    rate_per_s: Annotated[Rate, described('messages a second, of all its links together; 0 = any')] = 0
+    rate_per_s: Annotated[Rate, described('segments a second, of all its links and nodes together; 0 = any')] = 0
+    link_rate_per_s: Annotated[Rate, described('segments a second, of each of its links; 0 = any')] = 0
     message_id: Annotated[MessageIdConfig, described('forms of its message_ids')] = MessageIdConfig()
     interface_version: Annotated[Literal['3.3', '3.4', '5.0'], described('what we bind as')] = '3.4'
     bind_fallback: Annotated[

@@ -47,12 +47,12 @@ class Kind(StrEnum):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """How many times all windows of a side may be repeated, and whether messages may be refused or left unanswered."""
+    """How many times all windows of a side may be repeated, and whether submits may be left unanswered."""
 
     links: int = 0
     binds: int = 0
     answers: bool = True
-    """Whether submits may be refused or go unanswered at all."""
+    """Whether submits may go unanswered at all; a refusal is an answer."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,13 +21,14 @@ import msgspec
 import uvloop
 
 from pdu import pdus
+from pdu.command import CommandId
 from perf.load import Load, LoadSettings
 from perf.load.ledger import OK, OUTSTANDING, REFUSED, UNKNOWN, Ledger
 from perf.load.session import LoadSession
 
 NUMBERS = 32_000_000
 """Messages an ESME may submit in its life."""
-RESPONSE_TIMEOUT_S = 6.0
+RESPONSE_TIMEOUT_S = 12.0
 PACE_S = 0.002
 WATCH_S = 0.25
 BURST_S = 0.5
@@ -172,8 +173,31 @@ class LastingLedger(Ledger):
             self._ids[offset] = told
 
 
+class PatientSession(LoadSession):
+    """A bind that, asked to unbind, submits no more, and agrees once all its submits are answered."""
+
+    def __init__(self, load: Load, request: pdus.Bind) -> None:
+        super().__init__(load, request)
+        self._unbind: int | None = None
+
+    def _handle_request(self, command_id: int, sequence_number: int) -> None:
+        if command_id == CommandId.UNBIND and self.outstanding:
+            self.submits = False
+            self._unbind = sequence_number
+        else:
+            super()._handle_request(command_id, sequence_number)
+
+    def handle_batch_end(self) -> None:
+        if self._unbind is not None and not self.outstanding:
+            sequence_number, self._unbind = self._unbind, None
+            super()._handle_request(CommandId.UNBIND, sequence_number)
+        super().handle_batch_end()
+
+
 class FaultLoad(Load):
     """A load that goes on at the rate in its book until it is told to end, whatever becomes of its binds."""
+
+    session_type = PatientSession
 
     def __init__(self, settings: LoadSettings, book: Book, ports: list[int]) -> None:
         super().__init__(settings)

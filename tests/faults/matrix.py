@@ -77,13 +77,11 @@ def settings_of(group: Group, folder: Path | None, fsync: bool = True) -> PlantS
 
 
 async def run_group(group: Group, pace: Pace, settings: PlantSettings, show: 'Shower') -> list[Outcome]:
-    """All faults of a group. A plant that does not start is an outcome that went wrong."""
+    """All faults of a group. A plant that does not start or end as it should is an outcome that went wrong."""
     outcomes: list[Outcome] = []
     left = list(group.faults)
-    plants = 0
-    while left:
+    for plants in range(len(left)):
         folder = settings.folder and Path(f'{settings.folder}-{plants}')
-        plants += 1
         try:
             async with Plant(msgspec.structs.replace(settings, folder=folder)) as plant:
                 while left:
@@ -92,11 +90,13 @@ async def run_group(group: Group, pace: Pace, settings: PlantSettings, show: 'Sh
                     show(line_of(outcome))
                     if outcome.wrong:
                         break
+            if not left:
+                break
         except (BenchError, OSError) as error:
-            name = outcomes[-1].fault if outcomes and outcomes[-1].wrong else left.pop(0).name if left else 'the end'
-            wrong = [f'the plant: {type(error).__name__}: {error}']
-            outcomes.append(Outcome(fault=name, nodes=group.nodes, seed=group.seed, seconds=0, wrong=wrong))
+            wrong = [f'{type(error).__name__}: {error}', *(f'{fault.name} was not tried' for fault in left)]
+            outcomes.append(Outcome(fault='the plant', nodes=group.nodes, seed=group.seed, seconds=0, wrong=wrong))
             show(line_of(outcomes[-1]))
+            break
     return outcomes
 
 

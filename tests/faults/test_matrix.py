@@ -22,7 +22,7 @@ PRIVATE = [(Act.KILL_STARTING, 'node'), (Act.KILL, 'postgres')]
 ODD = [(Act.FILL, 'postgres'), (Act.STEP, 'node')]
 OF_TWO = [(Act.KILL, 'node'), (Act.PAUSE, 'node'), (Act.RESTART_ALL, 'node'), (Act.KILL, 'redis'),
           (Act.REFUSE, 'postgres'), (Act.CUT, 'redis')]  # fmt: skip
-LONGEST_S = 2.0
+LONGEST_S = 1.2
 
 
 def shortened(nodes, kind, wanted):
@@ -34,7 +34,7 @@ def shortened(nodes, kind, wanted):
         if nodes > 1 and (act, on) == (Act.KILL, 'node'):
             fault = max(some, key=lambda fault: fault.for_s)
         elif fault.for_s[1] > LONGEST_S:
-            fault = msgspec.structs.replace(fault, for_s=(1.0, LONGEST_S))
+            fault = msgspec.structs.replace(fault, for_s=(0.6, LONGEST_S))
         found.append(fault)
     return Group(nodes, SEED, kind, tuple(found))
 

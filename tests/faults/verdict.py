@@ -174,10 +174,13 @@ def beyond(what: str, count: int, bound: int) -> list[str]:
     return [f'{what}: {count}, bound {bound}'] if count > bound else []
 
 
-def judge_status(status: dict[str, object]) -> list[str]:
-    """What the settled server still holds or has failed at, by `smsc status --json`; nothing is as it should be."""
+def judge_status(status: dict[str, object], but: frozenset[str] = frozenset()) -> list[str]:
+    """What the settled server still holds or has failed at, by `smsc status --json`; nothing is as it should be.
+
+    What is named in `but` may be there.
+    """
     wrong: list[str] = []
-    _look(status, '', wrong)
+    _look(status, '', wrong, _MUST_BE_NOTHING - but)
     return wrong
 
 
@@ -189,13 +192,14 @@ _MUST_BE_NOTHING = frozenset(
 )  # fmt: skip
 
 
-def _look(value: object, path: str, wrong: list[str]) -> None:
+def _look(value: object, path: str, wrong: list[str], must_be_nothing: frozenset[str]) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             where = f'{path}.{key}' if path else key
-            if key in _MUST_BE_NOTHING and inner:
+            if key in must_be_nothing and inner:
                 wrong.append(f'status {where}: {inner}')
-            _look(inner, where, wrong)
+            _look(inner, where, wrong, must_be_nothing)
     elif isinstance(value, list):
         for place, inner in enumerate(value):
-            _look(inner, f'{path}[{inner.get("name", place)}]' if isinstance(inner, dict) else path, wrong)
+            where = f'{path}[{inner.get("name", place)}]' if isinstance(inner, dict) else path
+            _look(inner, where, wrong, must_be_nothing)

@@ -64,7 +64,9 @@ def shared_redis() -> Iterator[RedisServer]:
 async def nodes(
     databases: Databases, shared_redis: RedisServer, tmp_path: Any
 ) -> AsyncIterator[Callable[..., Awaitable[list[Spawned]]]]:
-    """Starts nodes: `first, second = await nodes(2, upstreams={...})`; each has a port of its own."""
+    """Starts nodes: `first, second = await nodes(2, upstreams={...})`; each has a port of its own, and, unless the
+    upstreams say otherwise, all links of its own.
+    """
     made: list[Spawned] = []
 
     async def start(count: int, start: bool = True, **tree: Any) -> list[Spawned]:
@@ -73,7 +75,9 @@ async def nodes(
             folder = tmp_path / f'node{number}'
             folder.mkdir()
             cluster = {'dead_s': DEAD_S, 'name': name}
-            own = merged({'node': number, 'cluster': cluster, 'store': {'redis': shared_redis.url}}, tree)
+            each = {name: {'links_per_node': True} for name in tree.get('upstreams', {})}
+            usual = {'node': number, 'cluster': cluster, 'store': {'redis': shared_redis.url}, 'upstreams': each}
+            own = merged(usual, tree)
             made.append(Spawned(folder, databases, database, databases.dsn(database), own))
         for node in made if start else ():
             await node.start()

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from pdu.receipt_text import MessageState
-from storage.backup import BackupError, restore_backup, take_backup
+from smsc.control import ask
+from storage.backup import BackupError, Restoring, restore_backup, take_backup
 from storage.database_address import address_of
 from storage.migrations import MigrationError
 from tests.product.peers import receipt_of, submit
@@ -80,11 +81,15 @@ async def test_after_a_restore_the_unfinished_go_on_marked_and_the_others_do_not
     await first.stop()
 
     second = await spare(product, upstreams=first.tree['upstreams'])
-    assert await restore_backup(second.arguments, tmp_path / 'store.dump', 'an operator', ignore) == 1
+    restoring = Restoring(tmp_path / 'store.dump', 'an operator', switched_off=('mts',))
+    assert await restore_backup(second.arguments, restoring, ignore) == 1
     assert (await second.story(waiting)).repeated
     await smsc.start()
     await second.start()
+    await second.links_bound('mts')
     again = await bind(second)
+    assert len(smsc.submits) == 3
+    await ask(Path(second.tree['data']), 'switch', kind='upstream', name='mts', off=False, who='an operator', note='')
     await until(lambda: any(pdu.short_message == b'waits at the backup' for pdu in smsc.submits))
     await smsc.submitted(4)  # three before the backup, this one, and none of the finished
     for given in smsc.given[2:]:
@@ -100,14 +105,14 @@ async def test_a_store_that_holds_anything_or_is_in_use_is_not_restored_into(run
     path = tmp_path / 'store.dump'
     await take_backup(first.arguments, path, ignore)
     with pytest.raises(BackupError, match='node 1 uses the store: stop every node first'):
-        await restore_backup(first.arguments, path, 'an operator', ignore)
+        await restore_backup(first.arguments, Restoring(path, 'an operator'), ignore)
     esme = await bind(first)
     await esme.submit(registered_delivery=0)
     await smsc.submitted(1)
     await first.settle(ACCEPTED=1)
     await first.stop()
     with pytest.raises(BackupError, match='the store is not empty'):
-        await restore_backup(first.arguments, path, 'an operator', ignore)
+        await restore_backup(first.arguments, Restoring(path, 'an operator'), ignore)
     assert (await first.ledger()).accepted == 1
     with pytest.raises(BackupError, match='exists already'):
         await take_backup(first.arguments, path, ignore)
@@ -146,8 +151,12 @@ async def test_what_cannot_be_restored_says_why_and_changes_nothing(product, tmp
     await execute(found, 'delete from migration where version = $1', later)
     damage(path)
     with pytest.raises((BackupError, MigrationError), match=said):
-        await restore_backup(found.arguments, path, 'an operator', ignore)
+        await restore_backup(found.arguments, Restoring(path, 'an operator'), ignore)
     assert (await found.ledger()).accepted == 0
+    connection = await asyncpg.connect(**found.arguments)
+    assert await connection.fetchval('select count(*) from migration where version = 9900') == 0
+    assert await connection.fetchval('select count(*) from audit') == 0
+    await connection.close()
 
 
 async def execute(product, statement, *arguments):

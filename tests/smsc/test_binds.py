@@ -42,7 +42,8 @@ class Bench:
             time=lambda: self.now, create_future=running.create_future, run_in_executor=running.run_in_executor
         )
         configuration = SimpleNamespace(smpp=SmppConfig(failed_binds_per_s=0))
-        self.core = SimpleNamespace(loop=loop, draining=False, configuration=configuration)
+        alone = SimpleNamespace(between=None)
+        self.core = SimpleNamespace(loop=loop, draining=False, configuration=configuration, cluster=alone)
         self.authenticator = Authenticator(self.core)  # type: ignore[arg-type]
         self.account = SimpleNamespace(config=config(), sessions=set())
         self.hashed: list[bytes] = []

@@ -220,7 +220,7 @@ async def test_what_was_refused_for_good_is_not_for_that_operator_again_while_th
     message_id = await esme.submit(b'code')
     await until(lambda: outbox.depth == 1)
     failover = found.node.core.failover
-    await until(lambda: any(place > (0, 0) for place in failover._places.get('tele2', [])))  # it was looked at
+    await until(lambda: any(place > (0, 0) for place in failover._places.get('tele2', {}).values()))
     assert outbox.depth == 1
     assert (await found.story(message_id)).next_upstream == 'tele2'
     await tele2.start()

@@ -3,6 +3,7 @@
 The clock of the product is set; the day is one of the coming week.
 """
 
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,7 +23,7 @@ TODAY = datetime.now(UTC).date()
 THURSDAY = TODAY + timedelta(days=(3 - TODAY.weekday()) % 7 or 7)
 FRIDAY, SATURDAY, SUNDAY, MONDAY = (THURSDAY + timedelta(days=days) for days in (1, 2, 3, 4))
 HOURS = {'working_days': '09:00-21:00', 'weekends': '10:00-20:00'}
-GERMAN = b'4915112345678'
+GERMAN, RUSSIAN = b'4915112345678', b'79161234567'
 
 
 def at_ms(day, time):
@@ -85,20 +86,17 @@ async def test_what_comes_by_day_leaves_at_once(held):
     await smsc.submitted(1)
 
 
-@pytest.mark.parametrize(
-    ('day', 'time', 'opens'),
-    [
-        (FRIDAY, '21:00', (SATURDAY, '10:00')),
-        (SUNDAY, '05:00', (SUNDAY, '12:00')),
-        (SUNDAY, '21:00', (MONDAY, '09:00')),
-    ],
-    ids=['a weekend comes', 'a holiday', 'a working day comes'],
-)
-async def test_weekends_and_holidays_have_hours_of_their_own(held, tmp_path, day, time, opens):
+async def test_weekends_and_holidays_have_hours_of_their_own(held, moments, tmp_path):
     (tmp_path / 'ru.txt').write_text(f'# holidays\n{SUNDAY}\n')
     calendars = {'RU': {'file': str(tmp_path / 'ru.txt')}}
-    found, _, esme = await held(time, day, holidays=['12:00-14:00', '15:00-18:00'], tree={'calendars': calendars})
-    assert await waits_until(found, await esme.submit()) == at_ms(*opens)
+    hours = ['12:00-14:00', '15:00-18:00']
+    found, _, esme = await held('21:00', FRIDAY, holidays=hours, tree={'calendars': calendars})
+    opens = []
+    for moment in (f'{FRIDAY} 21:00', f'{SUNDAY} 05:00', f'{SUNDAY} 14:00', f'{SUNDAY} 21:00'):
+        moments.let_it_be(moment)
+        opens.append(await waits_until(found, await esme.submit(destination_addr=RUSSIAN)))
+    openings = [(SATURDAY, '10:00'), (SUNDAY, '12:00'), (SUNDAY, '15:00'), (MONDAY, '09:00')]
+    assert opens == [at_ms(*opening) for opening in openings]
 
 
 async def test_the_hours_are_those_where_the_number_is(held):
@@ -179,6 +177,26 @@ async def test_a_restart_forgets_no_window(held, bind, moments):
     await smsc.submitted(1)
 
 
+async def test_what_only_memory_knew_when_the_process_was_killed_is_held_to_its_window(spawned, start_smsc, bind):
+    smsc = await start_smsc()
+    silent(smsc)
+    found = await spawned(upstreams={'mts': upstream(smsc.port, window=1)})
+    await everywhere_bound(smsc)
+    esme = await bind(found)
+    ids = [await esme.submit(b'sent'), await esme.submit(b'queued')]
+    await smsc.submitted(1)
+    first, last = (f'{datetime.now(UTC) + timedelta(hours=hours):%H:%M}' for hours in (6, 7))
+    found.write(accounts={'bank': {'windows': {'working_days': f'{first}-{last}'}}})
+    await found.stop(signal.SIGKILL)
+    await found.start()
+
+    async def put_off():
+        return all([await waits_until(found, one) > wall_ms() + 5 * 3_600_000 for one in ids])
+
+    await until_async(put_off)
+    assert texts(smsc) == [b'sent']
+
+
 @pytest.mark.wire('C20')
 async def test_a_validity_that_ends_before_the_opening_is_refused_and_the_accounts_counts_from_there(held):
     found, _, esme = await held('23:00', bank={'validity_h': 1})
@@ -201,12 +219,11 @@ async def test_a_validity_may_count_from_the_opening(held):
 
 
 @pytest.mark.wire('C19')
-@pytest.mark.parametrize(('later', 'due'), [(b'02', '12:00'), (b'14', '09:00')], ids=['open then', 'closed then'])
-async def test_a_scheduled_message_is_held_to_the_window_of_its_time(held, later, due):
+async def test_a_scheduled_message_is_held_to_the_window_of_its_time(held):
     found, _, esme = await held('10:00')
-    message_id = await esme.submit(schedule_delivery_time=b'000000' + later + b'0000000R')
-    wanted = at_ms(THURSDAY if due == '12:00' else FRIDAY, due)
-    assert 0 <= await waits_until(found, message_id) - wanted < 60_000
+    for later, due in ((b'02', (THURSDAY, '12:00')), (b'14', (FRIDAY, '09:00'))):  # at midnight it is closed
+        message_id = await esme.submit(schedule_delivery_time=b'000000' + later + b'0000000R')
+        assert 0 <= await waits_until(found, message_id) - at_ms(*due) < 60_000
 
 
 async def test_a_long_message_that_has_begun_is_sent_to_its_end(held, moments):

@@ -10,7 +10,7 @@ from storage.sizes import read_sizes
 from storage.store import Store
 from tests.domain.messages import mt_message
 from tests.product.peers import submit
-from tests.product.running import command_json, everywhere_bound, run_command, upstream
+from tests.product.running import everywhere_bound, run_command, upstream
 
 
 async def test_days_are_shown_with_what_they_hold_and_when_they_go(product, start_smsc, bind):
@@ -24,17 +24,16 @@ async def test_days_are_shown_with_what_they_hold_and_when_they_go(product, star
     await connection.execute('analyze')
     await connection.close()
     today = datetime.now(UTC)
-    told = await command_json(found, 'store', '--json')
-    day = next(day for day in told['days'] if any(t['table'] == 'message' and t['rows'] > 0 for t in day['tables']))
-    rows = {table['table']: table['rows'] for table in day['tables']}
-    assert rows == {'message': 50, 'segment': 50, 'part_outcome': 0}
-    assert today - datetime.fromisoformat(f'{day["day"]}T00:00:00+00:00') < timedelta(days=1, minutes=10)
-    assert datetime.fromisoformat(day['drop_at']) - datetime.fromisoformat(day['day']) == timedelta(days=4)
-    assert told['database_octets'] > sum(table['size_octets'] for table in day['tables']) > 0
+    sizes = await read_sizes(found.arguments, 3, today)
+    day = next(day for day in sizes.days if day.messages)
+    assert {table.table: table.rows for table in day.tables} == {'message': 50, 'segment': 50, 'part_outcome': 0}
+    assert today - datetime.fromisoformat(f'{day.day}T00:00:00+00:00') < timedelta(days=1, minutes=10)
+    assert datetime.fromisoformat(day.drop_at) - datetime.fromisoformat(day.day) == timedelta(days=4)
+    assert sizes.database_octets > day.size_octets > 50 * 100
     status, out, err = await run_command(found, 'store')
     assert (status, err) == (0, '')
     assert 'kept 3 days' in out
-    assert any(line.startswith(day['day']) and f'from {day["drop_at"]}' in line for line in out.splitlines())
+    assert any(line.startswith(day.day) and f'from {day.drop_at}' in line for line in out.splitlines())
 
 
 async def test_a_day_that_is_due_says_whether_something_unfinished_keeps_it(product):

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import StoreUnavailable
 from domain.ids import first_id
-from domain.message import Kind, Notice
+from domain.message import LOOK_UP_WINDOW, Kind, Notice
 from pdu.receipt_text import MessageState
 from storage import statements
 from storage.connection import SETTINGS
@@ -53,7 +53,7 @@ async def test_an_accepted_message_is_read_back_as_it_was(store):
     pages = await store.unfinished(0, mo.id, 10)
     assert [was_sent for _, was_sent in pages] == [False, False]
     for original, (read, _) in zip((mt, mo), pages, strict=True):
-        original.pdu.octets = b''
+        original.pdu.octets, original.closes_at = b'', LOOK_UP_WINDOW  # its window is not in the store
         assert read == original
     assert await store.last_id() == mo.id
 
@@ -241,6 +241,32 @@ async def test_lanes_on_disk_are_found_whatever_they_hold(store):
         ('upstream mts', 0, 'shop'),
         ('upstream mts', 2, 'shop'),
     ]
+
+
+@pytest.mark.wire('G10')
+async def test_what_was_read_of_a_lane_before_a_kill_is_marked_and_nothing_of_other_accounts(store, sql):
+    shops, banks = await accepted(store, 3), await accepted(store, 2, account='bank')
+    await store.wait([waiting(message) for message in (*shops, *banks)])
+    await fetch(store, limit=2)
+    await store.mark_read()
+    marked = 'select array_agg(id order by id) from message where repeated'
+    assert await sql.fetchval(marked) == ids_of(shops[:2])
+    await store.mark_read()  # the places are forgotten with the marks
+    await fetch(store, account='bank')
+    await store.forget_read()
+    await store.mark_read()
+    assert await sql.fetchval(marked) == ids_of(shops[:2])
+
+
+async def test_places_from_before_there_were_accounts_in_lanes_mark_what_lies_before_them(store, sql):
+    shops, banks = await accepted(store, 2), await accepted(store, 2, account='bank')
+    for message in (shops[0], banks[0], shops[1], banks[1]):
+        await store.wait([waiting(message)])
+    seq = await sql.fetchval('select seq from waiting where message_id = $1', banks[0].id)
+    await sql.execute("insert into lane values ($1, 'upstream mts', 0, $2, $3)", store.node, NOW_MS, seq)
+    await store.mark_read()
+    assert {row['id'] for row in await sql.fetch('select id from message where repeated')} == {shops[0].id, banks[0].id}
+    assert await sql.fetchval('select count(*) from lane') == 0
 
 
 async def test_waiting_again_replaces_the_place_a_message_had(store, sql):
@@ -574,6 +600,7 @@ HOT = {
     'FETCH_WAITING': lambda ids: (0, 'upstream mts', [0, 3], ['shop', 'shop'], [0, 0], [0, 0], [10, 10], NOW_MS),
     'LANES_WITH_MORE': lambda ids: (0, ['upstream mts'], [0], ['shop'], [0], [0]),
     'LANES_ON_DISK': lambda ids: (0,),
+    'COUNT_WAITING': lambda ids: (0, NOW_MS),
     'MARK_READ': lambda ids: (0,),
     'EXPIRED_WAITING': lambda ids: (0, NOW_MS, 0, 0, 10),
     'UNFINISHED': lambda ids: (ids[0], ids[-1], 10, 0),

@@ -1,0 +1,118 @@
+-- Which node has which links of upstreams: numbered places, each held by one node.
+--
+-- KEYS: a hash an upstream; fields `p<place>` and `n<node>`. ARGV[1], JSON:
+--   node      who asks
+--   now       in seconds; 0 is Redis's own clock
+--   living    all nodes that live, as PostgreSQL has it
+--   upstreams for each key: count of places, places held, places that are being given back, whether more are wanted
+-- Returns for each key: places lost, places taken, how many to give back.
+--
+-- A place belongs to its node until that gives it back, or is dead. Free places go to whoever has fewest; one with two
+-- more than another is to give some back, unless that settles itself.
+
+local FRESH_S, KEPT_S = 4, 3600
+
+local question = cjson.decode(ARGV[1])
+local now = question.now
+if now == 0 then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
+end
+local living = {}
+for _, node in ipairs(question.living) do living[node] = true end
+local me = question.node
+
+local function set_of(list)
+  local set = {}
+  for _, one in ipairs(list) do set[one] = true end
+  return set
+end
+
+-- {places: node by place, members: {held, fresh} by node}; what dead nodes left is dropped.
+local function read(key)
+  local places, members, flat = {}, {}, redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    local kind, number, entry = flat[i]:sub(1, 1), tonumber(flat[i]:sub(2)), cjson.decode(flat[i + 1])
+    local node = kind == 'n' and number or entry.node
+    local fresh = now - entry.seen < FRESH_S
+    if node ~= me and not fresh and not living[node] then
+      redis.call('HDEL', key, flat[i])
+    elseif kind == 'p' then
+      places[number] = node
+    elseif node ~= me then
+      members[node] = {held = entry.held, fresh = fresh}
+    end
+  end
+  return places, members
+end
+
+local function take(key, place)
+  redis.call('HSET', key, 'p' .. place, cjson.encode({node = me, seen = now}))
+end
+
+-- Keep what is held; return the places lost to others, and how many are held and stay.
+local function keep(key, places, count, held, closing)
+  local lost, mine = {}, 0
+  for place, node in pairs(places) do
+    if node == me and not held[place] then
+      redis.call('HDEL', key, 'p' .. place)
+      places[place] = nil
+    end
+  end
+  for place in pairs(held) do
+    if places[place] and places[place] ~= me then
+      table.insert(lost, place)
+    elseif place <= count or closing[place] then
+      take(key, place)
+      places[place] = me
+      if not closing[place] then mine = mine + 1 end
+    end
+  end
+  return lost, mine
+end
+
+local function balance(members, mine, count)
+  local nodes, least, total, someone_has_room = 1, mine, mine, false
+  for _, member in pairs(members) do
+    if member.fresh or member.held > 0 then nodes = nodes + 1 end
+    total = total + member.held
+  end
+  local fair = math.floor(count / nodes)
+  for _, member in pairs(members) do
+    if member.fresh then
+      least = math.min(least, member.held)
+      someone_has_room = someone_has_room or member.held < fair
+    end
+  end
+  return fair, math.ceil(count / nodes), least, total, someone_has_room
+end
+
+local function ask(key, upstream)
+  local count, held, closing, wants_more = upstream[1], set_of(upstream[2]), set_of(upstream[3]), upstream[4]
+  local places, members = read(key)
+  local lost, mine = keep(key, places, count, held, closing)
+  local taken, give = {}, 0
+  if wants_more then
+    local fair, most, least, total, someone_has_room = balance(members, mine, count)
+    local bound = someone_has_room and fair or most
+    for place = 1, count do
+      if not places[place] and mine < bound then
+        take(key, place)
+        table.insert(taken, place)
+        mine = mine + 1
+      end
+    end
+    if total == count and mine - least >= 2 then give = math.floor((mine - least) / 2) end
+    redis.call('HSET', key, 'n' .. me, cjson.encode({seen = now, held = mine}))
+  else
+    redis.call('HDEL', key, 'n' .. me)
+  end
+  redis.call('EXPIRE', key, KEPT_S)
+  return {lost, taken, give}
+end
+
+local answers = {}
+for i, key in ipairs(KEYS) do
+  answers[i] = ask(key, question.upstreams[i])
+end
+return answers

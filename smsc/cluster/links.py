@@ -1,0 +1,135 @@
+"""Which links of each upstream this node has: the `links` of an upstream are those of all nodes together.
+
+They are numbered places. A script in Redis (links.lua) gives each place to one node, spread evenly; it stays there
+until the node gives it back or is dead. A node that joins gets its part from those who have more: they let the answers
+to what is outstanding come, unbind, and give the place back. Without Redis a node keeps the places that it has, and
+takes none. An upstream with `links_per_node` has all of its links at each node.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from smsc.links import close_place, open_place
+from storage.between import Between, BetweenAway
+
+if TYPE_CHECKING:
+    from smsc.core import Core
+    from smsc.upstream import Upstream
+
+SCRIPT = Path(__file__).with_name('links.lua').read_text(encoding='utf-8')
+PAGE = 100  # upstreams a question
+STEADY_TICKS = 3  # so many answers in a row must say that places are to be given back: nodes that restart want none
+
+log = structlog.get_logger()
+
+
+class Question(msgspec.Struct):
+    """What the script is told; see there. `now` is in seconds, 0 is Redis's own clock."""
+
+    node: int
+    living: list[int]
+    upstreams: list[tuple[int, list[int], list[int], bool]]
+    now: float = 0
+
+
+class Places:
+    """The places of one upstream that this node holds; `closing` are on their way back."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.closing: set[int] = set()
+        self.surplus_ticks = 0
+
+
+class LinkLeases:
+    """The places of all upstreams. `living` returns the nodes that live, this one included."""
+
+    def __init__(self, core: 'Core', between: Between | None, living: Callable[[], list[int]]) -> None:
+        self._core = core
+        self._between = between
+        self._living = living
+        self._places: dict[str, Places] = defaultdict(Places)
+
+    def is_leased(self, upstream: 'Upstream') -> bool:
+        """Whether the links of an upstream are divided among nodes."""
+        return self._between is not None and not upstream.config.links_per_node
+
+    def numbers(self, upstream: 'Upstream') -> list[int]:
+        """Return the numbers of the links that an upstream is to have here now."""
+        if not self.is_leased(upstream):
+            return list(range(1, upstream.config.links + 1))
+        places = self._places[upstream.name]
+        return sorted(number for number in places.held - places.closing if number <= upstream.config.links)
+
+    async def tick(self) -> None:
+        """Keep what is held, take what is free, give back what is too much. Raises BetweenAway: all stays as it is."""
+        upstreams = self._core.upstreams
+        names = [name for name, upstream in upstreams.items() if self.is_leased(upstream)]
+        names += [name for name in self._places if name not in names]  # removed, or not leased any more
+        for start in range(0, len(names), PAGE):
+            await self._ask(names[start : start + PAGE])
+
+    async def leave(self) -> None:
+        """The links are gone: give all places back. Raises BetweenAway."""
+        self._places = defaultdict(Places, {name: Places() for name in self._places})
+        await self.tick()
+
+    async def _ask(self, names: list[str]) -> None:
+        assert self._between is not None
+        if not self._between.available:
+            raise BetweenAway('Redis does not answer')
+        question = Question(self._core.configuration.node, self._living(), [])
+        for name in names:
+            question.upstreams.append(self._line(name))
+        keys = [self._between.key('links', name) for name in names]
+        answers = await self._between.run(SCRIPT, keys, [msgspec.json.encode(question)])
+        for name, (lost, taken, give) in zip(names, answers, strict=True):
+            self._handle(name, lost, taken, give)
+
+    def _line(self, name: str) -> tuple[int, list[int], list[int], bool]:
+        """Return what the script is told of one upstream."""
+        upstream, places = self._core.upstreams.get(name), self._places[name]
+        if upstream is None or not self.is_leased(upstream):
+            places.held &= places.closing
+            return 0, sorted(places.held), sorted(places.closing), False
+        places.held = {number for number in places.held if number <= upstream.config.links} | places.closing
+        wants_more = upstream.serving and not self._core.draining
+        return upstream.config.links, sorted(places.held), sorted(places.closing), wants_more
+
+    def _handle(self, name: str, lost: list[int], taken: list[int], give: int) -> None:
+        upstream, places = self._core.upstreams.get(name), self._places[name]
+        if upstream is None or not self.is_leased(upstream):
+            if not places.held:
+                del self._places[name]
+            return
+        for number in taken:
+            places.held.add(number)
+            if upstream.serving:
+                log.info('link.taken', upstream=name, link=number)
+                open_place(upstream, number)
+        for number in lost:
+            self._give_back(upstream, places, number)
+        places.surplus_ticks = places.surplus_ticks + 1 if give else 0
+        if places.surplus_ticks >= STEADY_TICKS:
+            places.surplus_ticks = 0
+            for number in sorted(places.held - places.closing)[-give:]:
+                self._give_back(upstream, places, number)
+
+    def _give_back(self, upstream: 'Upstream', places: Places, number: int) -> None:
+        if number not in places.closing:
+            places.closing.add(number)
+            log.info('link.given_back', upstream=upstream.name, link=number)
+            self._core.add_task(self._close(upstream, places, number), f'give back {upstream.name}/{number}')
+
+    @staticmethod
+    async def _close(upstream: 'Upstream', places: Places, number: int) -> None:
+        try:
+            await close_place(upstream, number)
+        finally:
+            places.held.discard(number)
+            places.closing.discard(number)
