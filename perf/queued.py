@@ -4,9 +4,10 @@
 
 First the rate with an upstream that is there, for as many messages as a slice of 5 % has. Then the upstream is away:
 the rate at which messages are accepted in each slice while the queue grows, the last against the first one and against
-that with the upstream, and what memory the server took. Then urgent messages, and the upstream is back: how many others
-had left before the last urgent one, the rate it is fed at while there is a queue, and whether all came, once each. Ends
-with 1 when the rate fell by more than 20 %, the server took over 800 MB, the limit did not hold, or a message was lost.
+that with the upstream, what CPU a message took, and what memory the server. Then urgent messages, and the upstream is
+back: how many others had left before the last urgent one, the rate it is fed at while there is a queue, and whether all
+came, once each. Ends with 1 when the rate fell by more than 20 %, the server took over 800 MB, the limit did not hold,
+or a message was lost.
 """
 
 import argparse
@@ -71,6 +72,15 @@ class Report(msgspec.Struct, frozen=True):
     def fall(self) -> float:
         """By how much the last slice is slower than the first, as a share."""
         return 1 - self.slices[-1].rate_per_s / self.slices[0].rate_per_s
+
+    @property
+    def dearer(self) -> float:
+        """By how much the last fifth costs more CPU a message than the first, as a share: other work disturbs it less
+        than rates.
+        """
+        fifth = SLICES // 5
+        costs = [of.server_us + of.postgres_us for of in self.slices]
+        return statistics.median(costs[-fifth:]) / statistics.median(costs[:fifth]) - 1
 
     @property
     def is_good(self) -> bool:
@@ -236,12 +246,12 @@ def tabulate(report: Report) -> str:
     slices = format_table(('', 'accepted/s', 'of the first', 'server us', 'postgres us', 'server MB'), rows)
     row = [
         f'{report.messages:,} queued', report.bound_rate_per_s,
-        report.slices[0].rate_per_s, report.slices[-1].rate_per_s, 100 * report.fall,
+        report.slices[0].rate_per_s, report.slices[-1].rate_per_s, 100 * report.fall, 100 * report.dearer,
         report.peak_mb, report.peak_after_mb, report.before_urgent, report.fed_per_s, report.fed_most_per_s,
         report.lost, report.twice,
     ]  # fmt: skip
     headings = (
-        '', 'upstream there/s', 'first/s', 'last/s', 'fall %', 'peak MB', 'after', 'before urgent', 'fed/s',
+        '', 'upstream there/s', 'first/s', 'last/s', 'fall %', 'dearer %', 'peak MB', 'after', 'before urgent', 'fed/s',
         'at most/s', 'lost', 'twice',
     )  # fmt: skip
     return f'{slices}\n\n{format_table(headings, [row])}'

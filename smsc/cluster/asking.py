@@ -74,8 +74,11 @@ class _Open:
 class Asking:
     """The questions of one node."""
 
-    def __init__(self, node: int, publish: Callable[[str, int, bytes], bool]) -> None:
+    def __init__(
+        self, node: int, publish: Callable[[str, int, bytes], bool], is_fenced: Callable[[], bool] = lambda: False
+    ) -> None:
         """`publish` sends octets to a node under 'asked' or 'answered'; it returns False when nothing gets out now."""
+        self._is_fenced = is_fenced
         self.handlers: dict[str, Handler] = {}
         self.answers_now = False  # not before all that this node answers for is in its memory
         self._node = node
@@ -135,6 +138,8 @@ class Asking:
             self._answer(question, error='no such question')
         elif not self.answers_now:
             self._answer(question, error='starting')
+        elif self._is_fenced():  # it was stopped; whoever asked may have given up, and been told that nothing was done
+            self._answer(question, error='fenced off')
         elif len(self._tasks) >= MAX_UNDER_WAY:
             self._answer(question, error='too many questions')
         else:

@@ -54,7 +54,7 @@ class Cluster:
         self.bind_counts = BindCounts(core, self.between, self.living, self.peers)
         self.handoff = Handoff(core, partial(self._publish, 'moved'))
         self.receipts = ReceiptExchange(core, partial(self._publish, 'receipts'))
-        self.asking = Asking(core.configuration.node, self._publish)
+        self.asking = Asking(core.configuration.node, self._publish, self._is_fenced)
         self.alive_peers: tuple[int, ...] = ()
         self._handlers: dict[str, Callable[[bytes], None]] = {}
         self._said: Presence | None = None
@@ -201,6 +201,9 @@ class Cluster:
 
     def _handle(self, channel: str, octets: bytes) -> None:
         self._handlers[channel](octets)
+
+    def _is_fenced(self) -> bool:
+        return self._core.fence.until < self._core.loop.time()
 
     def _handle_presence(self, octets: bytes) -> None:
         self.peers.take(octets, self._core.loop.time())
