@@ -19,7 +19,7 @@ DEFAULTS: Mapping[str, str] = {
     # The live rows of some minutes; what is older is in the page cache of the system.
     'shared_buffers': '128MB',
     # Each node takes a dozen connections, the command line and an operator's psql a few.
-    'max_connections': '40',
+    'max_connections': '200',
     # Page images after a checkpoint are most of the write-ahead log, so checkpoints are rare; at the price of up to
     # 4 GB of log on the disk, and a recovery that reads it.
     'max_wal_size': '4GB',

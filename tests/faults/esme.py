@@ -34,7 +34,7 @@ WATCH_S = 0.25
 BURST_S = 0.5
 """What was not submitted for want of room is made up for later, as much as is due in so long."""
 PAGE = 4096
-COUNTERS = ('rate_per_s', 'submitted', 'ok', 'refused', 'unknown', 'received', 'duplicated', 'mismatched',
+COUNTERS = ('rate_per_s', 'open_limit', 'submitted', 'ok', 'refused', 'unknown', 'received', 'duplicated', 'mismatched',
             'unknown_receipts', 'stray_responses', 'disconnects', 'sessions')  # fmt: skip
 _FIELD = {name: place for place, name in enumerate(COUNTERS)}
 
@@ -249,12 +249,22 @@ class FaultLoad(Load):
     def _deal_out(self, now: float) -> None:
         """Submits what has become due, in equal shares."""
         sessions = [session for session in self.sessions if session.room > 0]
-        while sessions and (left := int(self._due)):
+        room = self._room()
+        while sessions and room and (left := min(int(self._due), room)):
             session = sessions.pop()
             count = min(session.room, -(-left // (len(sessions) + 1)))
             session.submit(count, now)
             self._due -= count
+            room -= count
         self.sessions[:] = self.sessions[1:] + self.sessions[:1]
+
+    def _room(self) -> int:
+        """How many more may be on their way, receipts included, by the `open_limit` of the book; 0 of it is any."""
+        get = self._book.get
+        limit = get('open_limit')
+        return (
+            max(0, limit - get('submitted') + get('refused') + get('unknown') + get('received')) if limit else NUMBERS
+        )
 
     def _give_up_the_silent(self, now: float) -> None:
         oldest: dict[LoadSession, tuple[int, float]] = {}

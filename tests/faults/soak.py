@@ -32,6 +32,8 @@ from tests.faults.trial import Watch, alarms, unsettled
 from tests.faults.verdict import Bounds, Verdict
 
 FLAT_OUT = 1_000_000
+MEASURED_OPEN = 2_000
+"""Messages on their way while capacity is measured: enough to keep all busy, too few to queue."""
 MEASURE_S = 10.0
 PROGRESS_S = 10.0
 SAMPLE_S = 1.0
@@ -98,13 +100,15 @@ class Soak:
         return verdict_of(book, self._plant.seen, stored, bounds)
 
     async def _measure(self) -> float:
-        """Messages a second that come through flat out."""
+        """Messages a second that come through, receipts included, when there are always some to take."""
         book = self._plant.book
+        book.set('open_limit', MEASURED_OPEN)
         book.set('rate_per_s', FLAT_OUT)
         await asyncio.sleep(MEASURE_S / 2)
         before, began_at = book.get('received'), time.monotonic()
         await asyncio.sleep(MEASURE_S)
         rate_per_s = (book.get('received') - before) / (time.monotonic() - began_at)
+        book.set('open_limit', 0)
         if rate_per_s < 1:
             raise BenchError(f'nothing comes through: {book.counters()}')
         return rate_per_s

@@ -196,7 +196,7 @@ def _look(value: object, path: str, wrong: list[str], must_be_nothing: frozenset
     if isinstance(value, dict):
         for key, inner in value.items():
             where = f'{path}.{key}' if path else key
-            if key in must_be_nothing and inner:
+            if key in must_be_nothing and inner and not isinstance(inner, dict | list):
                 wrong.append(f'status {where}: {inner}')
             _look(inner, where, wrong, must_be_nothing)
     elif isinstance(value, list):

@@ -1,0 +1,70 @@
+"""What is counted over all nodes: sessions of an account, and its waiting messages."""
+
+import asyncio
+import signal
+
+import pytest
+
+from pdu.status import CommandStatus
+from tests.product.peers import submit
+from tests.product.running import PASSWORD, account, free_port, upstream
+from tests.product.waiting import until_async
+
+FULL = CommandStatus.ESME_RBINDFAIL
+BINDS = 5
+WAITING = 1_000
+
+
+async def try_bind(node):
+    """An ESME and the status of its bind."""
+    esme = await node.connect()
+    return esme, (await esme.bind('bank', PASSWORD)).command_status
+
+
+@pytest.mark.wire('B7')
+async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, own_redis):
+    first, second = await nodes(
+        2,
+        store={'redis': own_redis.url},
+        upstreams={'mts': upstream(free_port())},
+        accounts={'bank': account(binds=BINDS)},
+    )
+    tried = await asyncio.gather(*(try_bind(node) for node in (first, second) * BINDS))
+    assert [status for _, status in tried].count(0) == BINDS
+    assert {status for _, status in tried} == {0, FULL}
+    bound = [esme for esme, status in tried if not status]
+    await bound[0].reset()
+
+    async def binds() -> bool:
+        esme, status = await try_bind(second)
+        bound.append(esme)
+        return status == 0
+
+    await until_async(binds)
+    assert [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
+    own_redis.stop()
+    assert [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
+    own_redis.start()
+    await first.stop(signal.SIGKILL)
+    await until_async(binds)
+    for esme in bound:
+        await esme.close()
+
+
+@pytest.mark.wire('C34')
+async def test_messages_that_wait_at_one_node_count_for_the_bound_of_the_account_at_another(nodes, bind):
+    first, second = await nodes(
+        2, upstreams={'mts': upstream(free_port())}, accounts={'bank': account(waiting=WAITING, window=WAITING)}
+    )
+    here, there = await bind(first), await bind(second)
+    await here.submit_all(submit() for _ in range(WAITING))
+    accepted = 0
+
+    async def refused() -> bool:
+        nonlocal accepted
+        status = (await there.ask(submit())).command_status
+        accepted += not status
+        return status == CommandStatus.ESME_RMSGQFUL
+
+    await until_async(refused)
+    assert accepted < WAITING

@@ -1,0 +1,166 @@
+"""The links of an upstream are those of all nodes together: each at one node, spread evenly."""
+
+import itertools
+import json
+import signal
+from collections import Counter
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smsc.cluster.links import SCRIPT
+from tests.product.peers import submit
+from tests.product.running import upstream
+from tests.product.waiting import until, until_async
+
+START = 1_000.0
+DEAD_S = 8.0
+NODES = (1, 2, 3)
+_keys = itertools.count()
+
+
+@pytest.fixture(scope='module')
+def connection(shared_redis):
+    with redis.Redis.from_url(shared_redis.url) as connection:
+        yield connection
+
+
+class Nodes:
+    """Nodes that share the places of one upstream, as the script sees them; time is the test's."""
+
+    def __init__(self, connection: Any, count: int) -> None:
+        self.count = count
+        self.now = START
+        self.held: dict[int, set[int]] = {}  # of nodes that live
+        self.died_at: dict[int, float] = {}
+        self.moves = 0
+        self._ask = connection.register_script(SCRIPT)
+        self._key = f'test:links:{next(_keys)}'
+        connection.delete(self._key)
+
+    def join(self, node: int) -> None:
+        self.died_at.pop(node, None)
+        self.held.setdefault(node, set())
+
+    def die(self, node: int) -> None:
+        if self.held.pop(node, None) is not None:
+            self.died_at[node] = self.now
+
+    def ask(self, node: int) -> None:
+        living = [*self.held, *(one for one, at in self.died_at.items() if self.now - at < DEAD_S)]
+        line = [self.count, sorted(self.held[node]), [], True]
+        question = {'node': node, 'now': self.now, 'living': living, 'upstreams': [line]}
+        ((lost, taken, give),) = self._ask(keys=[self._key], args=[json.dumps(question)])
+        assert not lost
+        self.held[node] |= set(taken)
+        self.moves += len(taken)
+        for _ in range(give):
+            self.held[node].pop()
+
+    def ask_all(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            for node in list(self.held):
+                self.ask(node)
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted(len(held) for held in self.held.values())
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 9.0)),
+        st.sampled_from(NODES),
+        st.sampled_from(('ask', 'ask', 'ask', 'die')),
+    ),
+    min_size=10,
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from((1, 2, 3, 10)), STEPS)
+def test_no_two_nodes_have_a_link_and_in_the_end_each_is_had_by_one(connection, count, steps):
+    nodes = Nodes(connection, count)
+    for seconds, node, action in steps:
+        nodes.now += seconds
+        if action == 'die':
+            nodes.die(node)
+        else:
+            nodes.join(node)
+            nodes.ask(node)
+        holders = Counter(place for held in nodes.held.values() for place in held)
+        assert max(holders.values(), default=0) <= 1
+    nodes.join(1)
+    nodes.ask_all(20)
+    assert sum(nodes.sizes) == count
+    assert nodes.sizes[-1] - nodes.sizes[0] <= 1
+
+
+def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(connection):
+    nodes = Nodes(connection, 10)
+    nodes.join(1)
+    nodes.ask_all(5)
+    nodes.join(2)
+    nodes.ask_all(5)
+    assert (nodes.sizes, nodes.moves) == ([5, 5], 15)
+    nodes.join(3)
+    nodes.ask_all(10)
+    assert (nodes.sizes, nodes.moves) == ([3, 3, 4], 18)
+    nodes.ask_all(20)
+    assert nodes.moves == 18
+
+
+@pytest.mark.wire('G9')
+async def test_nodes_share_the_links_of_an_upstream_and_take_those_of_a_dead_one(nodes, start_smsc, bind):
+    smsc = await start_smsc()
+    first, second = await nodes(
+        2, start=False, upstreams={'mts': upstream(smsc.port, links=4, links_per_node=False)}
+    )
+    await first.start()
+    await first.links_bound('mts', 4)
+    esme = await bind(first)
+    await second.start()
+    sent = 0
+    while len((await second.status()).upstreams[0].links) < 2:  # while links move, nothing is lost or doubled
+        await esme.submit(b'%d' % sent)
+        sent += 1
+    await first.links_bound('mts', 2)
+    await second.links_bound('mts', 2)
+    await until(lambda: len(smsc.submits) >= sent)
+    assert sorted(int(pdu.short_message) for pdu in smsc.submits) == list(range(sent))
+    assert len(smsc.bound) == 4
+    await first.stop(signal.SIGKILL)
+    await second.links_bound('mts', 4)
+    await (await bind(second)).submit_all(submit() for _ in range(10))
+    await until(lambda: len(smsc.submits) >= sent + 10)
+
+
+async def test_without_redis_a_node_keeps_its_links_and_one_that_starts_has_none_until_it_is_there(
+    nodes, own_redis, start_smsc
+):
+    smsc = await start_smsc()
+    (only,) = await nodes(
+        1,
+        start=False,
+        store={'redis': own_redis.url},
+        upstreams={'mts': upstream(smsc.port, links=2, links_per_node=False)},
+    )
+    own_redis.stop()
+    await only.start()
+    await until(lambda: 'cluster.alone' in only.log.read_text())
+    assert not smsc.bound
+    own_redis.start()
+    await only.links_bound('mts', 2)
+    own_redis.stop()
+
+    async def is_alone_again() -> bool:
+        return only.log.read_text().count('cluster.alone') == 2
+
+    await until_async(is_alone_again)
+    await only.links_bound('mts', 2)
+    assert len(smsc.binds) == 2
