@@ -16,6 +16,7 @@ from routing.windows import QUARTER_MS, offset_minutes
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1_440
+DAY_MS = MINUTE_MS * DAY_MINUTES
 
 
 class LocalDays:
@@ -138,6 +139,14 @@ class DailyLimitStep:
         for limit in self.limits:
             if limit.concerns(facts):
                 limit.counts.take(number, day, 0)
+
+    def hear(self, facts: Facts) -> None:
+        """Count a message that another node has accepted, on the day `counted_on` (0 = it counts in nothing)."""
+        day, number = facts.counted_on, facts.number
+        if number and abs(day - facts.now_ms // DAY_MS) <= 1:  # as far as zones go
+            for limit in self.limits:
+                if limit.concerns(facts):
+                    limit.counts.take(number, day, 0)
 
     def _counted(self, facts: Facts) -> list[tuple[DailyLimit, int]]:
         if not facts.number:

@@ -43,6 +43,6 @@ class Failures:
             self.forgotten += 1
         return False
 
-    def note_delivery(self, number: int) -> None:
-        """The number takes messages: what failed before does not count."""
-        self._failed.pop(number, None)
+    def note_delivery(self, number: int) -> bool:
+        """The number takes messages: what failed before does not count. Return whether anything had."""
+        return self._failed.pop(number, None) is not None

@@ -126,6 +126,11 @@ class FraudStep:
         for rule in rules:
             hits.setdefault(rule.name, 0)
 
+    @property
+    def counts(self) -> bool:
+        """Whether any rule counts messages."""
+        return bool(self._counters)
+
     def judge(self, facts: Facts) -> Verdict | None:
         """Return what the first rule that stops the message says; count it where none does."""
         for ask, asked in self._asks:
@@ -169,6 +174,11 @@ class FraudStep:
                 if not asked.monitors:
                     break
         return '; '.join(said) or f'none of {len(self._rules)} rules finds anything'
+
+    def hear(self, facts: Facts) -> None:
+        """Count a message that another node has accepted; only its number, time and country are known."""
+        for counter in () if facts.only_part else self._counters:
+            counter.count(facts)
 
     def forget(self, facts: Facts) -> None:
         """Count the message no more."""

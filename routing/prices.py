@@ -52,7 +52,7 @@ class PriceList:
         self._default = default
         self._entries = {entry.key: entry.price for entry in entries}
         self.known: dict[Key, int | None] = {}
-        """What `price` has returned, for whoever asks for every message."""
+        """What `price` has returned, at most MEMO of it."""
 
     def price(self, operator: str, country: str, category: str) -> int | None:
         """Return what a segment is worth, None without a price. Unknown values are ''."""

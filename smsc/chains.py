@@ -31,11 +31,14 @@ class Chain(NamedTuple):
 
 
 class Place(msgspec.Struct, gc=False):
-    """The upstream of a message; `by_probe`: it got it although it fails. `taken` are the numbers of parts it has."""
+    """The upstream of a message; `by_probe`: it got it although it fails; `by_hand`: somebody moved it there, whatever
+    its route says. `taken` are the numbers of parts it has.
+    """
 
     upstream: str
     until: float
     by_probe: bool = False
+    by_hand: bool = False
     taken: set[int] = set()
 
 
@@ -55,12 +58,14 @@ class Chains:
             return None
         return place
 
-    def put(self, chain: Chain, upstream: str, now: float, by_probe: bool = False) -> None:
+    def put(
+        self, chain: Chain, upstream: str, now: float, by_probe: bool = False, by_hand: bool = False
+    ) -> None:
         """A part goes to an upstream, and with it the parts to come; those that were taken stay where they are."""
         before = self.place(chain, now)
-        if before is not None and (before.taken or before.upstream == upstream):
+        if before is not None and (before.taken or (before.upstream == upstream and not by_hand)):
             return
-        self._set(chain, Place(upstream, now + self._keep_s(), by_probe))
+        self._set(chain, Place(upstream, now + self._keep_s(), by_probe, by_hand))
 
     def _set(self, chain: Chain, place: Place) -> None:
         self._places.pop(chain, None)

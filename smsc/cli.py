@@ -18,6 +18,7 @@ from smsc.commands.backup import backup, restore
 from smsc.commands.credit import credit
 from smsc.commands.mnp import mnp
 from smsc.commands.plan import plan
+from smsc.commands.queue import queue
 from smsc.commands.route import route
 from smsc.commands.running import ask_store, config_option, load, load_leniently, run_work
 from smsc.commands.stop_list import stop_list
@@ -232,3 +233,4 @@ for command in (upstream, route_switch, switches):
     main.add_command(command)
 main.add_command(templates)
 main.add_command(route)
+main.add_command(queue)

@@ -82,7 +82,7 @@ class ControlServer:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
             handler = self._handlers[request['command']]
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, RecursionError, KeyError, TypeError):
             return msgspec.json.encode({'error': 'no such command'})
         try:
             return msgspec.json.encode({'ok': await handler(request)})

@@ -79,8 +79,10 @@ def _choose_for_part(core: 'Core', message: Message, chain: Chain) -> str:
     """Return the upstream that has the other parts, or one for all of them: probes do not divide a message."""
     now = core.loop.time()
     place = core.chains.place(chain, now)
-    if place is not None and place.upstream in message.upstreams:
+    if place is not None and (place.by_hand or place.upstream in message.upstreams):
         upstream = core.upstreams.get(place.upstream)
+        if upstream is not None and upstream.draining and upstream.connected and place.taken:
+            return upstream.name
         if upstream is not None and upstream.reachable and (place.taken or place.by_probe or not upstream.failing):
             return upstream.name
     for name in message.upstreams:
@@ -97,12 +99,17 @@ def _choose_for_part(core: 'Core', message: Message, chain: Chain) -> str:
 
 
 def _least_bad(core: 'Core', names: tuple[str, ...]) -> str:
-    """Return the first that can be reached, else the first that is not switched off, else the first there is."""
+    """Return the first that can be reached, else the first that is not switched off or drained, else one that is
+    drained and can be reached, else the first there is.
+    """
     known = [core.upstreams[name] for name in names if name in core.upstreams]
     for upstream in known:
         if upstream.reachable:
             return upstream.name
     for upstream in known:
-        if not upstream.feed.off:
+        if not (upstream.feed.off or upstream.draining):
+            return upstream.name
+    for upstream in known:
+        if upstream.connected:
             return upstream.name
     return known[0].name if known else ''

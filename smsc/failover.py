@@ -63,6 +63,8 @@ class Failover:
 
     def _leave(self, upstream: 'Upstream', now: float) -> None:
         feed = upstream.feed
+        if feed.on_hold or (upstream.draining and upstream.connected):
+            return
         may_return = now - feed.idle_since <= OFFLINE_S or now - upstream.started_at <= STARTING_S
         if may_return and not (upstream.reachable or feed.off):
             return
@@ -149,7 +151,8 @@ class Failover:
 
     def _may_pull(self, upstream: 'Upstream', places: Places) -> bool:
         core = self._core
-        if core.draining or not upstream.feed.outbox.offline or self._places.get(upstream.name) is not places:
+        outbox = upstream.feed.outbox
+        if core.draining or not outbox.offline or self._places.get(upstream.name) is not places or upstream.feed.on_hold:
             return False
         others = self._others.get(upstream.name, frozenset()) & self._available
         outboxes = [core.upstreams[name].feed.outbox for name in others if name in core.upstreams]

@@ -43,6 +43,7 @@ class Feed:
         self.link_rates: EachRate | None = None
         self.paused_until = 0.0
         self.off = False  # by hand: what begins to wait here stays on disk
+        self.on_hold = False  # likewise, though it is as available as before
         self.idle_since = loop.time()
         self.held: dict[Connection, deque[Held]] = {}
         self.held_count = 0
@@ -83,7 +84,7 @@ class Feed:
         if not self._closed and connection.session.state in self._states and connection not in self.connections:
             self.connections.append(connection)
             self._readers[connection] = self
-            if not self.off:
+            if not (self.off or self.on_hold):
                 self.outbox.go_online()
 
     def remove(self, connection: Connection) -> None:

@@ -286,6 +286,8 @@ class Ingress:
             self._refuse_unpaid([message for message in messages if message.id in unpaid])
             messages = [message for message in messages if message.id not in unpaid]
         core = self.core
+        if core.cluster.counters.gathers:
+            core.cluster.counters.note(messages)
         touched = self.replies.accept(messages)
         upstreams: set[str] = set()
         for message in messages:
@@ -346,6 +348,7 @@ class Ingress:
             self.core.decider.forget(message.facts)
             message.facts.message_id = shown_id
             self.core.decider.judge_part(message.facts)
+            self.core.cluster.counters.note_facts(message.facts)
             message.facts = None
 
     def _refuse_all(self, messages: list[Message]) -> None:

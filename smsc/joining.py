@@ -201,6 +201,8 @@ class Joining:
             self._put_on(message, facts, decision)
         if isinstance(decision, Decision) and not decision.upstreams and first.error:  # as it was refused, in effect
             core.decider.forget(facts)
+        elif isinstance(decision, Decision):
+            core.cluster.counters.note_facts(facts)
         self.stage.items.append(judged)
 
     def _put_on(self, message: Message, facts: Facts, decision: Decision | Verdict) -> None:

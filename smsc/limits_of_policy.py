@@ -14,7 +14,7 @@ import structlog
 from domain.ids import first_id
 from routing.daily_limits import DailyLimit, DailyLimitStep, LocalDays
 from routing.day_counts import SubscriberDays
-from routing.duplicates import Duplicates, DuplicateStep
+from routing.duplicates import Duplicates, DuplicateStep, SharedHash
 from routing.facts import Facts
 from smsc.admission import status_of
 from smsc.clock import wall_ms
@@ -41,16 +41,19 @@ class PolicyMemory:
     def __init__(self) -> None:
         self.duplicates = Duplicates()
         self.days = SubscriberDays()
+        self.shared_hash = SharedHash()
+        """For duplicates in a cluster; has no key before the store was asked for it."""
 
 
 def duplicate_steps(memory: PolicyMemory, configuration: Configuration) -> dict[str, DuplicateStep]:
     """Return the step of each account that has one, by name; what other accounts sent is forgotten."""
     steps: dict[str, DuplicateStep] = {}
+    hash_of = hash if configuration.cluster is None else memory.shared_hash
     for name, account in configuration.accounts.items():
         config = account.duplicates
         if config is not None and 'duplicates' in configuration.policy:
             seen = memory.duplicates.of(name, int(config.within_s * 1000), config.remembered)
-            steps[name] = DuplicateStep(seen, config.by, config.answer, status_of(config.status))
+            steps[name] = DuplicateStep(seen, config.by, config.answer, status_of(config.status), hash_of)
     memory.duplicates.keep(steps)
     return steps
 

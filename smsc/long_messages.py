@@ -120,7 +120,7 @@ class LongMessages:
         """Let a part go where the others went since it waits here; return whether it did."""
         core, here = self._core, self._upstream.name
         place = core.chains.place(chain, core.loop.time())
-        if place is None or place.upstream == here or place.upstream not in message.upstreams:
+        if place is None or place.upstream == here or not (place.by_hand or place.upstream in message.upstreams):
             return False
         other = core.upstreams.get(place.upstream)
         if other is None or not (other.available or (place.taken and other.reachable)):

@@ -174,7 +174,7 @@ class NextRoutes:
         if failed in names:
             names = names[names.index(failed) + 1 :]
         known = [
-            name for name in names if name in core.upstreams and name != failed and not core.upstreams[name].feed.off
+            name for name in names if name in core.upstreams and name != failed and not core.upstreams[name].is_closed
         ]
         available = [name for name in known if core.upstreams[name].available]
         return (available or known or [''])[0]

@@ -17,6 +17,7 @@ from smpp.session import SessionSettings
 from smsc.account import Account
 from smsc.binds import Authenticator
 from smsc.building import build_core
+from smsc.cluster.leaving import leave_queues
 from smsc.config.schema import Configuration, Listen, UpstreamConfig
 from smsc.dispatching import dispatch
 from smsc.esme import EsmeSession
@@ -100,15 +101,16 @@ class Node:
         await recover(core, self.mo, self.last_id)
         core.cluster.take_up()
         await self.receipts.load_parked()
-        await self.recalling.read_duplicates(self.last_id)
-        await self.recalling.read_parts(self.last_id)
+        last_id = await self.recalling.hear_others(self.last_id)
+        await self.recalling.read_duplicates(last_id)
+        await self.recalling.read_parts(last_id)
         smpp = core.configuration.smpp
         self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
         await self._listen_tls(core.configuration, contexts)
         for upstream in core.upstreams.values():
             upstream.start_links(core.configuration)
         self.upkeep.start()
-        self.recalling.start(self.last_id)
+        self.recalling.start(last_id)
         core.stop_lists.start()
         log.info('node.ready', node=core.configuration.node, listen=f'{smpp.listen.host}:{self.port}')
 
@@ -218,6 +220,7 @@ class Node:
         self.listener.stop_listening()
         await self.listener.wait_stopped()
         log.info('node.draining')
+        core.cluster.say()
         until = core.loop.time() + core.configuration.smpp.drain_s
         await self._within(until, core.finish_tasks())
         await self._within(until, self.ingress.accepting.drain())
@@ -232,6 +235,7 @@ class Node:
             connection.flush()
         await asyncio.gather(*(upstream.stop_links() for upstream in core.upstreams.values()))
         await self._within(until, self._settle())
+        await self._within(until, leave_queues(core))
         await core.cluster.stop()
         await self.upkeep.stop()
         await self.recalling.stop()

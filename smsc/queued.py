@@ -234,10 +234,11 @@ class QueuedMessages:
 
     # What becomes of them
 
-    async def cancel(self, found: list[Queued], held: Sequence[Message] = ()) -> int:
-        """End messages that were just found as DELETED, each with its receipt; return how many, once committed."""
+    async def cancel(
+        self, found: list[Queued], held: Sequence[Message] = (), state: MessageState = MessageState.DELETED
+    ) -> int:
+        """End messages that were just found, each with its receipt; return how many, once committed."""
         core = self._core
-        state = MessageState.DELETED
         self._take_out(found)
         held = [message for message in held if core.joining.discard(message)]
         messages = [*[queued.message for queued in found], *held]
@@ -255,6 +256,20 @@ class QueuedMessages:
         for message in messages:
             core.count_sent(message)
         return len(ended)
+
+    def move(self, found: Sequence[Queued], outbox: Outbox) -> None:
+        """Let messages that were just found wait for another upstream, by way of the disk: until that is committed,
+        their rows say that they wait where they were.
+        """
+        self._take_out(found)
+        now_ms = wall_ms()
+        for queued in found:
+            message = queued.message
+            message.upstream, message.upstreams, message.attempts = outbox.name.removeprefix('upstream '), (), 0
+            if queued.due_at > now_ms:
+                outbox.defer(message, queued.due_at)
+            else:
+                outbox.put_on_disk(message)
 
     async def replace(self, replacements: Sequence[tuple[Queued, Change]]) -> int:
         """Make messages that were just found into others, all or none; return how many, less those that have become

@@ -1,4 +1,7 @@
-"""What the steps of the policy remember, read back by a start: duplicates at once, counts of today behind traffic."""
+"""What the steps of the policy remember, read back by a start: duplicates at once, counts of today behind traffic.
+
+The store has what all nodes accepted. What others accept while it is read, they tell (`smsc.cluster.counters`).
+"""
 
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PARTS_READ = 50_000
+COMMIT_S = 2.0  # by which what other nodes gave an id before is committed
 S = TypeVar('S', bound=Step)
 
 
@@ -33,9 +37,20 @@ class Recalling:
         self._core = core
         self._task: asyncio.Task[None] | None = None
 
+    async def hear_others(self, last_id: int) -> int:
+        """Return the id up to which to read: `last_id`, or in a cluster that of now, once other nodes are heard."""
+        core = self._core
+        if core.configuration.cluster is None:
+            return last_id
+        core.policy.memory.shared_hash.key = await core.store.recent.hash_key()
+        await core.cluster.hear_others()
+        core.cluster.counters.counted_up_to = max(last_id, first_id(wall_ms()) - 1)
+        return core.cluster.counters.counted_up_to
+
     async def read_duplicates(self, last_id: int) -> None:
         """Read what may be sent again, up to `last_id`; to be awaited before anybody binds."""
         await recall_duplicates(self._core.store.recent, self._steps(DuplicateStep), self._facts_of, last_id)
+        self._core.cluster.counters.take_up()
 
     async def read_parts(self, last_id: int) -> None:
         """Read what was decided about messages of which parts may come yet; to be awaited before anybody binds."""
@@ -53,6 +68,8 @@ class Recalling:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _count(self, last_id: int) -> None:
+        if self._core.configuration.cluster is not None:
+            await asyncio.sleep(COMMIT_S)
         try:
             await recall_days(self._core.store.recent, self._steps(DailyLimitStep), self._facts_of, last_id)
         except StoreUnavailable as error:

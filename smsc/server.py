@@ -36,6 +36,8 @@ from smsc.metrics import Collector
 from smsc.node import Node
 from smsc.numbering import plan_handler
 from smsc.observing import Observing
+from smsc.queues import QueueWork
+from smsc.queues_shown import QueuesShown
 from smsc.status import Statuses
 from smsc.tls import TlsError
 from storage import embedded
@@ -46,7 +48,7 @@ SAMPLE_S = 1.0
 UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, MnpBaseError)
 """Files beside the configuration that changed since it was checked, or cannot be read."""
 GC_THRESHOLDS = (50_000, 20, 50)
-COMMANDS = ('status', 'switch', 'route', 'route_mo', 'plan', 'stop_lists', 'credit', 'ready')
+COMMANDS = ('status', 'switch', 'route', 'route_mo', 'plan', 'stop_lists', 'credit', 'ready', 'queues', 'queue_work')
 """What a node answers over its control socket, beside `reload`."""
 PATIENCE_S = 30.0  # with a node that is taking this one's work over
 FENCED_STATUS = 75  # EX_TEMPFAIL: whoever supervises starts the node anew
@@ -134,6 +136,8 @@ class Server:
         handlers['stop_lists'] = node.core.stop_lists.handle_look
         handlers['credit'] = self._handle_credit
         handlers['ready'] = self._is_ready
+        handlers['queues'] = QueuesShown(node.core, statuses.upstream_rates).handle
+        handlers['queue_work'] = QueueWork(node.core).handle
         control = ControlServer(data, handlers, self.place.node if self.place else None)
         data.mkdir(parents=True, exist_ok=True)
         await control.start()

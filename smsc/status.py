@@ -131,6 +131,11 @@ class Statuses:
         elapsed = time.monotonic() - at
         return (value - counters.get(key, 0)) / elapsed if elapsed > 0 else 0.0
 
+    def upstream_rates(self) -> dict[str, float]:
+        """Return how many messages a second each upstream is sent."""
+        upstreams = self._node.core.upstreams.items()
+        return {name: self._rate(f'upstream {name}', upstream.submitted) for name, upstream in upstreams}
+
     def snapshot(self) -> Snapshot:
         """Return how things stand now."""
         core = self._node.core

@@ -191,8 +191,8 @@ class StopListKeeping:
         if failures is None:
             return
         if state == MessageState.DELIVERED:
-            if failures and destination.isdigit():
-                failures.note_delivery(int(destination))
+            if failures and destination.isdigit() and failures.note_delivery(int(destination)):
+                self._core.cluster.counters.note_delivery(int(destination))
         elif state in self._states and (not self._errors or error in self._errors):
             self._note_failure(failures, destination, f'{MessageState(state).name}, error {error}', now_ms)
 
@@ -205,12 +205,27 @@ class StopListKeeping:
         if not destination.isdigit() or len(destination) > MAX_NUMBER_DIGITS or destination.startswith(b'0'):
             return
         number = int(destination)
-        if not failures.note_failure(number, now_ms):
-            return
+        is_enough = failures.note_failure(number, now_ms)
+        self._core.cluster.counters.note_failure(number, is_enough)
+        if is_enough:
+            self._put_off(failures, number, what)
+
+    def _put_off(self, failures: Failures, number: int, what: str) -> None:
+        """Put a number on the list with the next ones."""
         if len(self._pending) < PENDING_BOUND:
             self._pending[number] = f'{failures.failures} failures in a row, the last: {what}'
         else:
             self.dropped += 1
+
+    def hear(self, number: int, is_enough: bool, is_over: bool) -> None:
+        """Another node knows of a failure of this number, of the one that was enough, or that its failures are over."""
+        failures = self.failures
+        if failures is None or not 0 < number < 10**MAX_NUMBER_DIGITS:
+            return
+        if is_enough or is_over:
+            failures.note_delivery(number)
+        elif failures.note_failure(number, wall_ms()):
+            self._put_off(failures, number, 'at another node')
 
     async def _write_pending(self, now_ms: int) -> None:
         """Put on the list what failed too often, unless it is there. Once a minute: what is written shares a mark."""

@@ -67,7 +67,9 @@ class Upstream:
         self.feed = Feed(outbox, TRANSMITTING, self.submitting.send, core.loop, core.readers, core.fence)
         self.started_at = float('-inf')
         self.available = False  # routes may choose it
-        self.reachable = False  # a link is bound, here or at another node, and it is not switched off
+        self.connected = False  # a link is bound, here or at another node, and it is not switched off
+        self.reachable = False  # so it is, and it is not drained
+        self.draining = False  # by hand: it is sent what waits, and gets nothing new as long as there is another
         self.availability = Availability(config.availability, core.loop.time())
         self._response_times = ResponseTimes()
         self.rate = self.feed.rate = AdaptiveRate(config.rate_per_s, core.loop.time())
@@ -167,6 +169,10 @@ class Upstream:
         watched = self.availability
         if self.feed.off:
             return 'OFF'
+        if self.draining and self.connected:
+            return f'DRAINING: {self.unfinished} left' if self.unfinished else 'DRAINED'
+        if self.feed.on_hold:
+            return 'PAUSED'
         if not self.reachable:
             return 'down'
         if self.failing or watched.busy:
@@ -176,7 +182,8 @@ class Upstream:
     def see_availability(self) -> None:
         """Know that a link has come or gone, or anything else that this depends on."""
         feed = self.feed
-        self.reachable = feed.online or (feed.outbox.elsewhere is not None and not feed.off)
+        self.connected = feed.online or (feed.outbox.elsewhere is not None and not feed.off)
+        self.reachable = self.connected and not self.draining
         self.available = self.reachable and not self.failing and not self.availability.busy
 
     def switch(self, off: bool) -> None:
@@ -184,9 +191,36 @@ class Upstream:
         feed = self.feed
         feed.off = off
         self.see_availability()
-        if not off and feed.connections:
+        if not (off or feed.on_hold) and feed.connections:
             feed.outbox.go_online()
             feed.pump()
+
+    @property
+    def is_closed(self) -> bool:
+        """Somebody has switched it off, or has it drained: nothing new is for it that may go elsewhere."""
+        return self.feed.off or self.draining
+
+    @property
+    def unfinished(self) -> int:
+        """Messages that wait here for it, or for its answer."""
+        feed = self.feed
+        return feed.outbox.depth + feed.held_count + feed.outstanding + self.long_messages.waiting + self.unknown.count
+
+    def hold(self, on_hold: bool) -> None:
+        """Let all that is for it wait on disk, or send it again."""
+        feed = self.feed
+        feed.on_hold = on_hold
+        if on_hold:
+            for message in feed.outbox.go_offline():
+                feed.outbox.put(message)
+        elif feed.connections and not feed.off:
+            feed.outbox.go_online()
+            feed.pump()
+
+    def drain(self, draining: bool) -> None:
+        """Let it get nothing new that may go elsewhere, while what waits is sent; or everything again."""
+        self.draining = draining
+        self.see_availability()
 
     def handle_fetched(self) -> None:
         """Messages have come back from disk."""

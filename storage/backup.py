@@ -45,7 +45,7 @@ _SWITCH_OFF = (
     "insert into switch (kind, name, who, note) select 'upstream', name, $2, 'restored from a backup'"
     ' from unnest($1::text[]) as u(name) on conflict do nothing'
 )
-_HOLDS_NOTHING = frozenset({'migration', 'node', 'lane', 'lane_read'})
+_HOLDS_NOTHING = frozenset({'migration', 'node', 'lane', 'lane_read', 'cluster_key'})
 """Tables with rows that a server makes before the first message."""
 
 Progress = Callable[[int], None]

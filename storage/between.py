@@ -20,7 +20,8 @@ PUBLISH_BOUND = 10_000  # messages that wait for Redis; older ones are dropped
 BATCH = 500
 RETRY_S = 0.25
 LISTEN_S = 1.0
-AWAY = (RedisError, OSError, TimeoutError)
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
+"""The last is what uvloop raises on writing to a transport that is closed already."""
 
 log = structlog.get_logger()
 

@@ -3,6 +3,7 @@
 Reading is in pages, oldest first, on a connection that nothing waits for.
 """
 
+import uuid
 from collections.abc import AsyncIterator, Collection
 
 import asyncpg
@@ -71,6 +72,16 @@ class RecentMessages:
             found += page
             below = page[-1].id
         return found[most - 1 :: -1] if len(found) > most else found[::-1]
+
+    async def hash_key(self) -> bytes:
+        """Return the secret that all nodes on this store make their hashes of messages with, 16 octets."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> bytes:
+            await connection.execute('insert into cluster_key default values on conflict do nothing')
+            key: uuid.UUID = await connection.fetchval('select key from cluster_key')
+            return key.bytes
+
+        return await self._reading.run(fetch)
 
     async def _page_of_parts(self, above: int, below: int) -> list[RecentPart]:
         async def fetch(connection: Connection, doubtful: bool) -> list[RecentPart]:

@@ -4,6 +4,7 @@ Nothing here is per message: callers bring batches. A method that lost its conne
 looking first at what its lost commit may have left (architecture.md section 4), so callers never see a commit in doubt.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from storage.migrations import migrate
 from storage.next_routes import Expected, NextRoutes
 from storage.observed import Observed
 from storage.parts import Parts
+from storage.queues import QueuesOnDisk
 from storage.receipts import ReceiptRecords
 from storage.recent import RecentMessages
 from storage.rows import (
@@ -45,6 +47,7 @@ from storage.takeover import Moved, Takeover, read_unfinished
 
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
+READ_AT_ONCE = 50
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _WAITING_COLUMNS = (
     *('node', 'outbox', 'priority', 'due_at', 'expires_at'),
@@ -85,6 +88,7 @@ class Store:
         self.recent = RecentMessages(self._connections['sweep'])
         connections = self._connections
         self.switches = Switches(connections['upkeep'])
+        self.queues = QueuesOnDisk(node, connections['wait'], connections['upkeep'])
         self.next_routes = NextRoutes(node, connections['wait'], connections['upkeep'], self._insert_waiting)
         self.credit = Credit(connections['credit'])
         self.observed = Observed(connections['upkeep'], node)
@@ -342,8 +346,11 @@ class Store:
 
         async def fetch(connection: Connection, doubtful: bool) -> list[list[Fetched]]:
             pages: list[list[Fetched]] = [[] for _ in stretches]
-            for row in await connection.fetch(sql.FETCH_WAITING, self.node, outbox, *columns, due_by):
+            rows = await connection.fetch(sql.FETCH_WAITING, self.node, outbox, *columns, due_by)
+            for number, row in enumerate(rows, 1):
                 pages[row['lane'] - 1].append(Fetched(row['seq'], row['due_at'], waiting_message_of(row)))
+                if number % READ_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # others have their turn: to decode a page takes as long as many responses
             if outbox.startswith(OF_UPSTREAMS):
                 await self._note_read(connection, outbox, stretches, pages)
             return pages

@@ -1,4 +1,6 @@
-"""What people have switched off, upstreams and routes: table `switch`. Each change has its entry in the audit."""
+"""What people have switched off, upstreams and routes, or stopped, queues: table `switch`. Each change has its entry in
+the audit.
+"""
 
 from typing import Any, Literal
 
@@ -8,12 +10,17 @@ import msgspec
 from storage.audit import bounded, record
 from storage.connection import Connection, StoreConnection
 
-SwitchKind = Literal['upstream', 'route']
+SwitchKind = Literal['upstream', 'route', 'pause', 'drain']
+SEPARATOR = ' / '
+_WORDS = {
+    'pause': ('queue {} resumed', 'queue {} paused'),
+    'drain': ('queue {} drained no more', 'queue {} drained'),
+}
 _READ = 'select kind, name, at, who, note from switch order by kind, name'
 
 
 class Off(msgspec.Struct, frozen=True):
-    """Something that is switched off; `at` is Unix milliseconds."""
+    """Something that is switched off, paused, or drained; `at` is Unix milliseconds."""
 
     kind: str
     name: str
@@ -23,13 +30,28 @@ class Off(msgspec.Struct, frozen=True):
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """What somebody wants switched off, or on again; `note` says why."""
+    """What somebody wants switched off, or on again; `note` says why.
+
+    A queue that is paused or drained is `off` in the sense of its kind; the name is as `queue_name` makes it.
+    """
 
     kind: SwitchKind
     name: str
     off: bool
     who: str
     note: str = ''
+
+
+def queue_name(upstream: str, account: str | None = None) -> str:
+    """Return the name that a queue has in its switch: that of an upstream, or of one account's messages for it."""
+    return upstream if account is None else f'{upstream}{SEPARATOR}{account}'
+
+
+def described(switch: Switch) -> str:
+    """Return what a switch does, in a few words: 'upstream mts off', 'queue mts paused'."""
+    if switch.kind in _WORDS:
+        return _WORDS[switch.kind][switch.off].format(switch.name)
+    return f'{switch.kind} {switch.name} {"off" if switch.off else "on"}'
 
 
 async def change(connection: Connection, switch: Switch) -> bool:
@@ -49,8 +71,7 @@ async def change(connection: Connection, switch: Switch) -> bool:
             )
         changed = not status.endswith(' 0')
         if changed:
-            word = 'off' if switch.off else 'on'
-            await record(connection, switch.who, f'{switch.kind} {switch.name} {word}', switch.note)
+            await record(connection, switch.who, described(switch), switch.note)
     return changed
 
 

@@ -17,6 +17,7 @@ MAX_OCTETS = 1 << 20
 MAX_UNDER_WAY = 2_000  # questions of others that are being answered here, and own ones that wait
 PATIENCE_S = 6.0
 MARGIN_S = 1.0  # that an asker waits longer than the one who is asked may work on it
+UNREADABLE = (msgspec.DecodeError, RecursionError)
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 """Answers a question, with something that JSON can say. ValueError: its arguments are none that it understands."""
@@ -119,7 +120,7 @@ class Asking:
             return
         try:
             answer = self._answers.decode(octets)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         opened = self._open.get(answer.id)
         if opened is not None:
@@ -131,7 +132,7 @@ class Asking:
             return
         try:
             question = self._questions.decode(octets)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         handler = self.handlers.get(question.what)
         if handler is None:

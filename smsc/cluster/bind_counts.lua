@@ -5,7 +5,7 @@
 --   now           in seconds; 0 is Redis's own clock
 --   living        all nodes that live, as PostgreSQL has it
 --   accounts      for each key: sessions here, how many may be bound everywhere; 0 just tells the count
--- Returns for each key 1 if there is room for one session more, which then counts, and 0 if not.
+-- Returns for each key 1 if there is room for one session more, which then counts, and 0 if not; and the sessions elsewhere.
 
 local FRESH_S, KEPT_S = 4, 3600
 
@@ -42,12 +42,9 @@ end
 
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local count, bound = question.accounts[i][1], question.accounts[i][2]
-  local more = 0
-  if is_late(key) then
-    more = 0
-  else
-    if bound > 0 and count + elsewhere(key) < bound then more = 1 end
+  local count, bound, others, more = question.accounts[i][1], question.accounts[i][2], elsewhere(key), 0
+  if not is_late(key) then
+    if bound > 0 and count + others < bound then more = 1 end
     if count + more == 0 then
       redis.call('HDEL', key, me)
     else
@@ -55,6 +52,6 @@ for i, key in ipairs(KEYS) do
       redis.call('EXPIRE', key, KEPT_S)
     end
   end
-  answers[i] = more
+  answers[i] = {more, others}
 end
 return answers

@@ -45,6 +45,7 @@ class BindCounts:
         self._peers = peers
         self._moment = 0
         self._reserved: Counter[str] = Counter()  # counted, and not yet a session
+        self._elsewhere: dict[str, tuple[int, float]] = {}  # sessions at other nodes, and when Redis said so
         self._told: set[str] | None = None  # accounts whose count was not 0; at the start that of any may not be
         self._lock = asyncio.Lock()  # counts reach Redis in the order in which they were true
 
@@ -105,7 +106,12 @@ class BindCounts:
         return len(account.sessions) + self._reserved[account.name]
 
     def _last_said(self, name: str) -> int:
-        return sum(presence.binds.get(name, 0) for presence in self._peers.last(self._living()))
+        """Return how many sessions others had when that was heard of last, here or there."""
+        told, told_at = self._elsewhere.get(name, (0, float('-inf')))
+        others = [node for node in self._living() if node != self._core.configuration.node]
+        if told_at >= self._peers.heard_of(others):
+            return told
+        return sum(presence.binds.get(name, 0) for presence in self._peers.last(others))
 
     async def _ask(self, accounts: 'list[Account]', bound: int = 0) -> bool:
         """Tell counts; with a bound, return whether one session more fits the (only) account, and reserve it."""
@@ -117,7 +123,9 @@ class BindCounts:
             lines = [(self._count(account), bound) for account in accounts]
             question = Question(self._core.configuration.node, moment, self._living(), lines)
             keys = [self._between.key('binds', account.name) for account in accounts]
-            found: list[int] = await self._between.run(SCRIPT, keys, [msgspec.json.encode(question)])
-            fits = bool(bound and found[0])
+            found: list[list[int]] = await self._between.run(SCRIPT, keys, [msgspec.json.encode(question)])
+            now = self._core.loop.time()
+            self._elsewhere.update((one.name, (others, now)) for one, (_, others) in zip(accounts, found, strict=True))
+            fits = bool(bound and found[0][0])
             self._reserved[accounts[0].name] += fits
         return fits

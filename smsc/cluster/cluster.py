@@ -15,6 +15,7 @@ from domain.errors import StoreUnavailable
 from smsc.cluster.asking import Asking
 from smsc.cluster.beating import Beating
 from smsc.cluster.bind_counts import BindCounts
+from smsc.cluster.counters import TELL_S, Counters
 from smsc.cluster.handoff import Handoff
 from smsc.cluster.links import LinkLeases
 from smsc.cluster.presence import Peers, Presence, node_of_account, node_of_upstream
@@ -32,6 +33,7 @@ SAY_S = 0.25
 SAY_AGAIN_S = 1.0
 SHARE_S = 0.25
 PATIENCE_S = 2.0  # with Redis at the start, before this node goes on without it
+LISTEN_POLL_S = 0.02
 LEASE_EVERY = 4  # shares are asked for that many times before leases and counts are told again
 
 log = structlog.get_logger()
@@ -55,6 +57,7 @@ class Cluster:
         self.handoff = Handoff(core, partial(self._publish, 'moved'))
         self.receipts = ReceiptExchange(core, partial(self._publish, 'receipts'))
         self.asking = Asking(core.configuration.node, self._publish, self._is_fenced)
+        self.counters = Counters(core, self._tell_all, self.between is not None)
         self.alive_peers: tuple[int, ...] = ()
         self._handlers: dict[str, Callable[[bytes], None]] = {}
         self._said: Presence | None = None
@@ -80,6 +83,7 @@ class Cluster:
             node = self._core.configuration.node
             self._handlers = {between.key(kind, node): take for kind, take in own.items()}
             self._handlers[between.key('presence')] = self._handle_presence
+            self._handlers[between.key('counted')] = self.counters.take
             await between.start(tuple(self._handlers))
 
     def take_up(self) -> None:
@@ -88,6 +92,7 @@ class Cluster:
         self.asking.answers_now = True
         if self.between is not None:
             self._tasks.append(asyncio.create_task(self._keep_placing(), name='presence'))
+            self._tasks.append(asyncio.create_task(self._keep_telling(), name='counters'))
         if self.beating.config is not None:
             self._tasks.append(asyncio.create_task(self._keep_sharing(), name='shares'))
 
@@ -98,6 +103,7 @@ class Cluster:
             await asyncio.gather(task, return_exceptions=True)
         await self.asking.stop()
         if self.between is not None:
+            self.counters.tell()
             await self._leave()
             await self.between.stop()
 
@@ -186,6 +192,29 @@ class Cluster:
         except BetweenAway as error:
             log.info('cluster.left_silently', reason=str(error))
 
+    # What was counted
+
+    async def hear_others(self) -> None:
+        """Return once this node hears what others tell, or has waited for Redis long enough."""
+        until = self._core.loop.time() + PATIENCE_S
+        between = self.between
+        while between is not None and not between.available and self._core.loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(LISTEN_POLL_S)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            try:
+                self.counters.tell()
+            except Exception:
+                log.exception('cluster.error')
+            await asyncio.sleep(TELL_S)
+
+    def _tell_all(self, octets: bytes) -> bool:
+        if self.between is None or not self.between.available:
+            return False
+        self.between.publish(self.between.key('counted'), octets)
+        return True
+
     # Who has what
 
     def _publish(self, kind: str, node: int, octets: bytes) -> bool:
@@ -197,7 +226,9 @@ class Cluster:
     @property
     def others(self) -> list[int]:
         """The other nodes that may have messages: whoever lives, and the dead until their work is taken over."""
-        return [node for node, seen in self.beating.seen.items() if seen.has_work]
+        working = {node for node, seen in self.beating.seen.items() if seen.has_work}
+        heard = {presence.node for presence in self.peers.fresh(self._core.loop.time())}  # of which no beat was seen yet
+        return sorted(working | heard)
 
     def _handle(self, channel: str, octets: bytes) -> None:
         self._handlers[channel](octets)
@@ -248,7 +279,8 @@ class Cluster:
         core = self._core
         if core.draining:
             return
-        peers = self.peers.fresh(core.loop.time())
+        # A dead node is still fresh for a while; what it were given once its work is taken over, nobody would find.
+        peers = [peer for peer in self.peers.fresh(core.loop.time()) if self.beating.is_alive(peer.node)]
         self.alive_peers = tuple(presence.node for presence in peers)
         for account in core.accounts.values():
             outbox = account.feed.outbox

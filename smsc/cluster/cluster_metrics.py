@@ -18,7 +18,7 @@ def cluster_metrics(core: 'Core') -> Iterator[Metric]:
     nodes = GaugeMetricFamily('smsc_cluster_nodes', 'Nodes, as this one sees them.', labels=['state'])
     alive = len(beating.alive) + 1
     nodes.add_metric(['alive'], alive)
-    nodes.add_metric(['dead'], 1 + len(cluster.others) - alive)
+    nodes.add_metric(['dead'], 1 + sum(seen.has_work for seen in beating.seen.values()) - alive)
     yield nodes
     taken_over = cluster.taken_over
     yield CounterMetricFamily('smsc_cluster_taken_over', 'Dead nodes that this one took over.', taken_over)
@@ -26,6 +26,14 @@ def cluster_metrics(core: 'Core') -> Iterator[Metric]:
     handed.add_metric(['given'], cluster.handoff.given)
     handed.add_metric(['got'], cluster.handoff.got)
     yield handed
+    counters = cluster.counters
+    counted = CounterMetricFamily(
+        'smsc_cluster_counted', 'Messages and failures that policies count, told between nodes.', labels=['direction']
+    )
+    counted.add_metric(['told'], counters.told)
+    counted.add_metric(['heard'], counters.heard)
+    counted.add_metric(['dropped'], counters.dropped)
+    yield counted
     margin_s = core.fence.until - core.loop.time()
     yield GaugeMetricFamily('smsc_cluster_fence_margin_seconds', 'Until it may send no more, unless it beats.', margin_s)
     age_s = beating.own_age_s

@@ -68,7 +68,7 @@ class Handoff:
         given = 0
         try:
             while outbox.offline and outbox.elsewhere is not None and not self._core.draining:
-                count = await self._core.shelf.alone(partial(self._give_page, outbox, outbox.elsewhere))
+                count = await self._core.shelf.alone(partial(self.give_page, outbox, outbox.elsewhere))
                 given += count
                 if count < PAGE:
                     break
@@ -79,7 +79,7 @@ class Handoff:
         if given:
             log.info('cluster.handed_off', outbox=outbox.name, messages=given)
 
-    async def _give_page(self, outbox: Outbox, elsewhere: Elsewhere) -> int:
+    async def give_page(self, outbox: Outbox, elsewhere: Elsewhere) -> int:
         """Give a page away; return how much of it there was."""
         core = self._core
         if not outbox.offline or outbox.elsewhere is not elsewhere:

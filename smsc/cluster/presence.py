@@ -54,6 +54,10 @@ class Peers:
         """Return what these nodes said last, however long ago."""
         return [self._heard[node][0] for node in nodes if node in self._heard]
 
+    def heard_of(self, nodes: Iterable[int]) -> float:
+        """Return since when what is known of all of these holds; of one that was never heard of nothing is."""
+        return min((self._heard[node][1] for node in nodes if node in self._heard), default=float('-inf'))
+
     def fresh(self, now: float) -> list[Presence]:
         """Return what holds now, in the order of the nodes' numbers."""
         found = [presence for presence, heard_at in self._heard.values() if now - heard_at < FRESH_S]

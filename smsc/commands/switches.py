@@ -11,7 +11,7 @@ from smsc.commands.running import ask_store, config_option, load_leniently, run_
 from smsc.config.routes import build
 from smsc.config.schema import Configuration
 from smsc.control import ControlError, ask, socket_path
-from smsc.switches import check_name, describe
+from smsc.switches import STANDINGS, check_name, describe
 from storage.switches import Off, Switch, SwitchKind, change_alone, read_alone
 
 note_option = click.option('--note', default='', help='Why; shown by `smsc switches` and `smsc audit`.')
@@ -41,7 +41,7 @@ def route_switch(path: Path, name: str, position: str, note: str) -> None:
 @click.command()
 @config_option
 def switches(path: Path) -> None:
-    """List what is switched off by hand."""
+    """List what is switched off by hand, and which queues are paused or drained."""
     off = run_work(ask_store(load_leniently(path), read_alone))
     for one in off:
         click.echo(_line(one))
@@ -51,10 +51,10 @@ def switches(path: Path) -> None:
 
 def _switch(path: Path, kind: SwitchKind, name: str, position: str, note: str) -> None:
     configuration = load_leniently(path)
-    click.echo(run_work(_changed(configuration, Switch(kind, name, position == 'off', who(), note))))
+    click.echo(run_work(changed(configuration, Switch(kind, name, position == 'off', who(), note))))
 
 
-async def _changed(configuration: Configuration, switch: Switch) -> str:
+async def changed(configuration: Configuration, switch: Switch) -> str:
     """Have the running server do it, or do it in the store when none runs; every node sees it in a few seconds."""
     if await _runs(configuration.data):
         return str(
@@ -90,4 +90,5 @@ async def _runs(data: Path) -> bool:
 def _line(off: Off) -> str:
     at = datetime.fromtimestamp(off.at / 1000, UTC).strftime('%Y-%m-%d %H:%M:%S')
     note = f': {off.note}' if off.note else ''
-    return f'{off.kind} {off.name} is off since {at} UTC, by {off.who}{note}'
+    what = f'queue {off.name} {STANDINGS[off.kind][1]}' if off.kind in STANDINGS else f'{off.kind} {off.name} is off'
+    return f'{what} since {at} UTC, by {off.who}{note}'

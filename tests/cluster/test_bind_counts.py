@@ -15,14 +15,19 @@ BINDS = 5
 WAITING = 1_000
 
 
-async def try_bind(node):
-    """An ESME and the status of its bind."""
-    esme = await node.connect()
-    return esme, (await esme.bind('bank', PASSWORD)).command_status
+@pytest.fixture
+def try_bind(connect):
+    """Binds an ESME to a node: the ESME and the status of its bind."""
+
+    async def try_bind(node):
+        esme = await connect(node)
+        return esme, (await esme.bind('bank', PASSWORD)).command_status
+
+    return try_bind
 
 
 @pytest.mark.wire('B7')
-async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, own_redis):
+async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, own_redis, try_bind):
     first, second = await nodes(
         2,
         store={'redis': own_redis.url},
@@ -32,23 +37,21 @@ async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, ow
     tried = await asyncio.gather(*(try_bind(node) for node in (first, second) * BINDS))
     assert [status for _, status in tried].count(0) == BINDS
     assert {status for _, status in tried} == {0, FULL}
-    bound = [esme for esme, status in tried if not status]
-    await bound[0].reset()
+    await next(esme for esme, status in tried if not status).reset()
 
     async def binds() -> bool:
-        esme, status = await try_bind(second)
-        bound.append(esme)
-        return status == 0
+        return (await try_bind(second))[1] == 0
+
+    async def both_are_full() -> bool:
+        return [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
 
     await until_async(binds)
-    assert [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
+    assert await both_are_full()
     own_redis.stop()
-    assert [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
+    assert await both_are_full()
     own_redis.start()
     await first.stop(signal.SIGKILL)
     await until_async(binds)
-    for esme in bound:
-        await esme.close()
 
 
 @pytest.mark.wire('C34')

@@ -99,7 +99,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.wire('F4')
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from((1, 2, 3, 10, 100)), STEPS)
 def test_in_no_second_do_the_shares_of_all_nodes_exceed_the_limit(connection, limit, steps):
     nodes = Nodes(connection, limit)

@@ -15,7 +15,7 @@ import signal
 import socket
 import struct
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import uvloop
@@ -167,7 +167,7 @@ class Leg(BreakingProxy):
             writer.write_eof()
 
 
-async def _cancel(*tasks: 'asyncio.Task[None]') -> None:
+async def _cancel(*tasks: 'asyncio.Task[Any]') -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -47,7 +47,7 @@ IMPATIENT = {
     'pdu_read_s': 5,
     'session_init_s': 5,
     'drain_s': 5,
-    'unbind_timeout_s': 1,
+    'unbind_timeout_s': 3,
     'failed_binds_per_s': 0,
 }
 """Timers of sessions, so short that a fault is over in seconds."""

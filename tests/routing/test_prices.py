@@ -147,3 +147,17 @@ def test_an_amount_is_read_and_shown_exactly(text, micros, shown):
 def test_what_is_no_amount_is_said_so(text):
     with pytest.raises(ValueError, match=r'is no amount|is beyond|decimals'):
         parse_micros(text)
+
+
+def test_what_was_worked_out_is_remembered_within_bounds_and_stays_right(monkeypatch):
+    monkeypatch.setattr('routing.prices.MEMO_OF_ALL', 10)
+    charging = Charging(
+        {'shop': PriceList([Entry(2, operator='mts')], 3)}, {'hub': PriceList([Entry(1, operator='mts')], 2)}
+    )
+    for _ in range(2):
+        for number in range(30):
+            elsewhere = facts(f'operator{number}')
+            assert charging.worth('shop', 'hub', elsewhere, 2) == (4, 6)
+            assert charging.worth('shop', '', elsewhere, 1) == (0, 3)
+            assert charging.worth('shop', 'hub', facts('mts'), 3) == (3, 6)
+            assert charging.worth('other', 'hub', facts('mts'), 1) == (1, 0)

@@ -146,3 +146,38 @@ def test_no_second_holds_more_than_the_limit_of_an_upstream(limit):
     taken = [rate.take(10 * limit, START + step / 1000) for step in range(3000)]
     assert max(sum(taken[start : start + 1000]) for start in range(0, 2000, 10)) <= limit
     assert sum(taken) >= 0.97 * 3 * limit - 1
+
+
+@pytest.mark.wire('F4')
+def test_a_share_of_nothing_lets_nothing_pass_and_one_that_grows_makes_no_tokens():
+    for rate in (Rate(100, 100, START), AdaptiveRate(100, START)):
+        rate.hold(0)
+        assert rate.take(10, START + 5) == 0
+        assert not rate.take_whole(1, START + 5)
+        rate.hold(50)
+        assert rate.take(100, START + 5) == 0
+        assert rate.take(1, START + 6) == 1
+
+
+def test_a_lowered_rate_stays_low_when_its_share_changes_and_never_exceeds_that():
+    rate = AdaptiveRate(100, START)
+    rate.hold(80)
+    rate.lower(50, START + 1)
+    lowered = rate.rate_per_s
+    rate.hold(90)
+    assert (rate.rate_per_s, rate.is_lowered) == (lowered, True)
+    rate.hold(1)
+    rate.lower(5, START + 5)
+    assert rate.rate_per_s <= 1
+
+
+def test_a_limit_that_changes_leaves_the_share_and_is_never_exceeded_by_it():
+    rate = Rate(0, 0, START)
+    rate.hold(30)
+    assert rate.take(1000, START) == 1000
+    rate.configure(100)
+    assert rate.rate_per_s == 30
+    rate.configure(10)
+    assert rate.rate_per_s == 10
+    rate.configure(0)
+    assert rate.take(1000, START) == 1000

@@ -26,7 +26,7 @@ KEYS = [
         'accounts:\n  bank:\n    pasword: x\n    password: y',
         'smsc.yaml:3: accounts.bank.pasword: unknown key; did you mean `password`?',
     ),
-    ('paint: red', 'smsc.yaml:1: paint: unknown key; known here: accounts, data, '),
+    ('wallpaper: red', 'smsc.yaml:1: wallpaper: unknown key; known here: accounts, calendars, cluster, data, '),
     ('not_in_effect: []', 'smsc.yaml:1: not_in_effect: unknown key; '),
     ('accounts: {bank: {name: x, password: y}}', 'smsc.yaml:1: accounts.bank.name: unknown key; '),
     ('upstreams: {mts: {name: x, host: h}}', 'smsc.yaml:1: upstreams.mts.name: unknown key; '),
