@@ -85,13 +85,15 @@ class Split:
 
     def next(self, facts: Facts) -> Decision:
         """Return the decision for the next message."""
+        if facts.split_key is not None:
+            return self._round[facts.split_key % len(self._round)]
         at = self._at
         self._at = at + 1 if at + 1 < len(self._round) else 0
         return self._round[at]
 
     def peek(self, facts: Facts) -> Decision:
         """Return the decision that the next message would get."""
-        return self._round[self._at]
+        return self._round[self._at if facts.split_key is None else facts.split_key % len(self._round)]
 
 
 def _round_of(weights: list[int]) -> Iterator[int]:

@@ -64,6 +64,7 @@ class Facts(msgspec.Struct, gc=False):
     counted_on: int = 0
     note: str = ''  # what steps found, for the message's record
     is_rewritten: bool = False  # `destination` is another one than the PDU has
+    split_key: int | None = None  # what splits go by in the place of their turn: nodes decide alike about it
     only_part: bool = False  # a part that only those steps were asked about that look at each part
 
     def add_note(self, text: str) -> None:

@@ -58,9 +58,7 @@ class Chains:
             return None
         return place
 
-    def put(
-        self, chain: Chain, upstream: str, now: float, by_probe: bool = False, by_hand: bool = False
-    ) -> None:
+    def put(self, chain: Chain, upstream: str, now: float, by_probe: bool = False, by_hand: bool = False) -> None:
         """A part goes to an upstream, and with it the parts to come; those that were taken stay where they are."""
         before = self.place(chain, now)
         if before is not None and (before.taken or (before.upstream == upstream and not by_hand)):

@@ -151,8 +151,8 @@ class Failover:
 
     def _may_pull(self, upstream: 'Upstream', places: Places) -> bool:
         core = self._core
-        outbox = upstream.feed.outbox
-        if core.draining or not outbox.offline or self._places.get(upstream.name) is not places or upstream.feed.on_hold:
+        feed = upstream.feed
+        if core.draining or feed.on_hold or not feed.outbox.offline or self._places.get(upstream.name) is not places:
             return False
         others = self._others.get(upstream.name, frozenset()) & self._available
         outboxes = [core.upstreams[name].feed.outbox for name in others if name in core.upstreams]

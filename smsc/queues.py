@@ -202,7 +202,7 @@ class QueueWork:
         core, done, kept = self._core, 0, 0
         end_at = core.loop.time() + STRETCH_S
         at, after = (place[0], place[1]), (place[2], place[3])
-        lanes = [lane for lane in await self._lanes(work) if _order(lane) >= _order(at)]
+        lanes = [lane for lane in await core.shelf.alone(partial(self._lanes, work)) if _order(lane) >= _order(at)]
         for number, lane in enumerate(lanes):
             after = after if lane == at else START
             while True:
@@ -218,8 +218,9 @@ class QueueWork:
         return Stretch(done, kept, None)
 
     async def _lanes(self, work: Work) -> list[tuple[int, str]]:
-        """Return the lanes (priority, account) to be walked, in their order."""
+        """Return the lanes (priority, account) to be walked, in their order; in the shelf's worker."""
         core, outbox = self._core, self._outbox(work.upstream)
+        await core.shelf.flush()
         lanes = {(priority, account) for of, priority, account in await core.store.lanes_on_disk() if of == outbox.name}
         lanes |= {(lane.priority, lane.account) for lane in outbox.lanes if lane.head}
         lanes |= {(message.priority, message.account) for message in core.shelf.coming_to(outbox)}

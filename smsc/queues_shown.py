@@ -1,20 +1,24 @@
 """What waits, for people: by upstream, or by account that is owed receipts and MO messages, priority by priority.
 
 What is on disk the store counts, of all nodes; what memory holds each node says itself. A message that was read from
-disk is in both, and counts as in memory. Figures come one after the other, while traffic goes on: they are no ledger.
+disk is in both, and counts as in memory; one that was sent and is not answered waits no more. Figures come one after
+the other, while traffic goes on: they are no ledger.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from domain.ids import accepted_at_ms
+from domain.message import Message, Part
 from storage.queues import COUNTED, DepthOnDisk
 
 if TYPE_CHECKING:
     from smsc.core import Core
-    from smsc.outbox import Outbox
+    from smsc.feed import Feed
 
 LANES = 2_000  # that a node tells of, the longest
 ASKED_S = 2.0
@@ -22,7 +26,9 @@ UPSTREAM, ACCOUNT = 'upstream', 'account'
 
 
 class LaneInMemory(msgspec.Struct, frozen=True):
-    """What memory holds of one lane; `stored` of these are also on disk."""
+    """What memory holds of one lane. `stored` are those that are also on disk, of these and of what has been sent but
+    not answered.
+    """
 
     outbox: str
     priority: int
@@ -104,8 +110,10 @@ class QueuesShown:
     def here(self) -> NodeQueues:
         """Return what this node has."""
         core, rates = self._core, self._rates()
-        lanes = [lane for upstream in core.upstreams.values() for lane in _lanes(upstream.feed.outbox)]
-        lanes += [lane for account in core.accounts.values() for lane in _lanes(account.feed.outbox)]
+        lanes = [lane for upstream in core.upstreams.values() for lane in _lanes(upstream.feed, upstream.begun())]
+        for account in core.accounts.values():
+            windows = [connection.session.window.pending for connection in account.feed.connections]
+            lanes += _lanes(account.feed, chain.from_iterable(pending.values() for pending in windows))
         lanes.sort(key=lambda lane: -lane.messages)
         upstreams = {
             name: UpstreamNow(
@@ -119,11 +127,21 @@ class QueuesShown:
         return NodeQueues(core.configuration.node, lanes[:LANES], upstreams)
 
 
-def _lanes(outbox: 'Outbox') -> Iterable[LaneInMemory]:
+def _lanes(feed: 'Feed', begun: Iterable[object]) -> list[LaneInMemory]:
+    """Return what memory has of the lanes of an outbox; `begun` is what has left it and may have its row still."""
+    outbox = feed.outbox
+    stored: Counter[tuple[int, str]] = Counter()
+    for item in begun:
+        message = item.message if isinstance(item, Part) else item
+        if isinstance(message, Message) and message.stored_wait:
+            stored[message.priority, message.account] += 1
+    lanes = []
     for lane in outbox.lanes:
-        if lane.head:
-            stored = sum(message.stored_wait for message in lane.head)
-            yield LaneInMemory(outbox.name, lane.priority, lane.account, len(lane.head), stored, lane.head[0].id)
+        rows = stored.pop((lane.priority, lane.account), 0) + sum(message.stored_wait for message in lane.head)
+        if lane.head or rows:
+            head_id = lane.head[0].id if lane.head else 0
+            lanes.append(LaneInMemory(outbox.name, lane.priority, lane.account, len(lane.head), rows, head_id))
+    return lanes + [LaneInMemory(outbox.name, *key, 0, rows, 0) for key, rows in stored.items()]
 
 
 def put_together(on_disk: Iterable[DepthOnDisk], told: Told, now_ms: int) -> list[Queue]:

@@ -36,6 +36,7 @@ class Between:
     def __init__(self, url: str, name: str, handle: Callable[[str, bytes], None]) -> None:
         """`name` is the cluster's: keys and channels begin with it. `handle` takes (channel, octets) of a message."""
         self.available = False
+        self.available_since = 0.0  # monotonic seconds; it may have lost everything just before
         self.dropped = 0
         self._name = name
         self._handle = handle

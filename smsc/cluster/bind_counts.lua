@@ -4,10 +4,11 @@
 --   node, moment  who speaks, and a number that grows: what comes late is not heard
 --   now           in seconds; 0 is Redis's own clock
 --   living        all nodes that live, as PostgreSQL has it
---   accounts      for each key: sessions here, how many may be bound everywhere; 0 just tells the count
+--   accounts      for each key: sessions here, how many may be bound everywhere (0 just tells the count), and how many
+--                 others have at least, as far as this node knows
 -- Returns for each key 1 if there is room for one session more, which then counts, and 0 if not; and the sessions elsewhere.
 
-local FRESH_S, KEPT_S = 4, 3600
+local FRESH_S, KEPT_S = 3, 3600
 
 local question = cjson.decode(ARGV[1])
 local now = question.now
@@ -42,7 +43,8 @@ end
 
 local answers = {}
 for i, key in ipairs(KEYS) do
-  local count, bound, others, more = question.accounts[i][1], question.accounts[i][2], elsewhere(key), 0
+  local count, bound, more = question.accounts[i][1], question.accounts[i][2], 0
+  local others = math.max(elsewhere(key), question.accounts[i][3])
   if not is_late(key) then
     if bound > 0 and count + others < bound then more = 1 end
     if count + more == 0 then

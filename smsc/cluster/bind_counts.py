@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name('bind_counts.lua').read_text(encoding='utf-8')
 PAGE = 200  # accounts a question
+LEARNING_S = 3.0  # a Redis that came back may have lost all counts: for so long, what the others said last counts too
 MOMENTS = 10**8  # questions of one process; the epoch goes before
 
 
@@ -31,7 +32,7 @@ class Question(msgspec.Struct):
     node: int
     moment: int
     living: list[int]
-    accounts: list[tuple[int, int]]
+    accounts: list[tuple[int, int, int]]
     now: float = 0
 
 
@@ -46,6 +47,8 @@ class BindCounts:
         self._moment = 0
         self._reserved: Counter[str] = Counter()  # counted, and not yet a session
         self._elsewhere: dict[str, tuple[int, float]] = {}  # sessions at other nodes, and when Redis said so
+        self._ended: dict[str, Account] = {}  # accounts whose sessions have ended, to be told
+        self._telling = False
         self._told: set[str] | None = None  # accounts whose count was not 0; at the start that of any may not be
         self._lock = asyncio.Lock()  # counts reach Redis in the order in which they were true
 
@@ -69,7 +72,10 @@ class BindCounts:
     def tell(self, account: 'Account') -> None:
         """Sessions have ended: let the other nodes count without them, as work of its own."""
         if self._between is not None and self._between.available:
-            self._core.add_task(self._tell([account]), f'count binds of {account.name}')
+            self._ended[account.name] = account
+            if not self._telling:
+                self._telling = True
+                self._core.add_task(self._tell_ended(), 'count binds')
 
     async def tick(self) -> None:
         """Tell all counts. Raises BetweenAway."""
@@ -96,11 +102,17 @@ class BindCounts:
             if account.config is not None:
                 account.waiting_bound = account.config.waiting - elsewhere[account.name]
 
-    async def _tell(self, accounts: 'list[Account]') -> None:
+    async def _tell_ended(self) -> None:
         try:
-            await self._ask(accounts)
+            while self._ended:
+                accounts = list(self._ended.values())[:PAGE]
+                for account in accounts:
+                    del self._ended[account.name]
+                await self._ask(accounts)
         except BetweenAway:
-            return  # `tick` does it again
+            self._ended.clear()  # `tick` does it again
+        finally:
+            self._telling = False
 
     def _count(self, account: 'Account') -> int:
         return len(account.sessions) + self._reserved[account.name]
@@ -120,7 +132,11 @@ class BindCounts:
         async with self._lock:
             self._moment += 1
             moment = self._core.store.membership.epoch * MOMENTS + self._moment
-            lines = [(self._count(account), bound) for account in accounts]
+            young = self._core.loop.time() - self._between.available_since < LEARNING_S
+            lines = [
+                (self._count(account), bound, self._last_said(account.name) if young and bound else 0)
+                for account in accounts
+            ]
             question = Question(self._core.configuration.node, moment, self._living(), lines)
             keys = [self._between.key('binds', account.name) for account in accounts]
             found: list[list[int]] = await self._between.run(SCRIPT, keys, [msgspec.json.encode(question)])

@@ -95,6 +95,9 @@ class Cluster:
             self._tasks.append(asyncio.create_task(self._keep_telling(), name='counters'))
         if self.beating.config is not None:
             self._tasks.append(asyncio.create_task(self._keep_sharing(), name='shares'))
+            if self.between is None:
+                effect = 'each node has all links and an even part of limits; binds are counted by each'
+                log.warning('cluster.no_redis', effect=effect, do='set store.redis')
 
     async def stop(self) -> None:
         """Beat no more; call `beat` once more when all is settled."""
@@ -145,8 +148,11 @@ class Cluster:
     # What is shared
 
     def living(self) -> list[int]:
-        """The nodes that live, this one included."""
-        return [self._core.configuration.node, *self.beating.alive]
+        """The nodes that live, this one included; all there are while this one does not know: the store is away."""
+        beating, core = self.beating, self._core
+        blind = core.loop.time() >= core.fence.until
+        others = [node for node, seen in beating.seen.items() if seen.has_work] if blind else beating.alive
+        return [core.configuration.node, *others]
 
     async def _keep_sharing(self) -> None:
         turn, since = 0, self._core.loop.time()

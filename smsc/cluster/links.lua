@@ -10,7 +10,7 @@
 -- A place belongs to its node until that gives it back, or is dead. Free places go to whoever has fewest; one with two
 -- more than another is to give some back, unless that settles itself.
 
-local FRESH_S, KEPT_S = 4, 3600
+local FRESH_S, KEPT_S = 3, 3600
 
 local question = cjson.decode(ARGV[1])
 local now = question.now

@@ -51,11 +51,15 @@ class Wish(msgspec.Struct):
 
 
 class Holding(msgspec.Struct):
-    """What a node holds of one limit. `passed`, `refused`: the rate's counts at `looked_at`, in monotonic seconds."""
+    """What a node holds of one limit, and what that was then.
+
+    `passed` and `refused` are the rate's counts at `looked_at`, in monotonic seconds.
+    """
 
     rate: Rate
     looked_at: float
     share: int | None = None
+    limit: int = 0
     passed: int = 0
     refused: int = 0
     demand: float = 0
@@ -70,8 +74,14 @@ class Holding(msgspec.Struct):
 
     def take(self, share: int) -> None:
         """Work with another share from now on."""
-        self.share = share
+        self.share, self.limit = share, int(self.rate.limit_per_s)
         self.rate.hold(share)
+
+    def fit(self) -> None:
+        """Take less where the limit was lowered: each node its part of that, so that it holds at once."""
+        limit = int(self.rate.limit_per_s)
+        if self.share is not None and limit < self.limit:
+            self.take(self.share * limit // self.limit)
 
 
 class Shares:
@@ -130,8 +140,6 @@ class Shares:
         for name, wish in page:
             holding = self._holdings[name]
             limit = int(holding.rate.limit_per_s)
-            if holding.share is not None and holding.share > limit:  # it was lowered
-                holding.take(limit)
             question.limits.append(
                 (limit, holding.share or 0, min(limit, int(wish.demand + 0.99)), wish.floor, wish.weight)
             )
@@ -159,7 +167,8 @@ class Shares:
     def _holding(self, name: str, rate: Rate, now: float) -> Holding:
         holding = self._holdings.get(name)
         if holding is None or holding.rate is not rate:  # an upstream that was removed and came back
-            holding = self._holdings[name] = Holding(rate, now, None, rate.passed, rate.refused)
+            holding = self._holdings[name] = Holding(rate, now, passed=rate.passed, refused=rate.refused)
+        holding.fit()
         return holding
 
     def share_senders(self, now: float) -> None:

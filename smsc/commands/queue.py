@@ -67,7 +67,7 @@ def queue(
     if as_json:
         click.echo(msgspec.json.encode(shown).decode())
         return
-    click.echo(queues_page(shown.queues, shown.upstreams, upstream or account or priority is not None))
+    click.echo(queues_page(shown.queues, shown.upstreams, bool(upstream or account) or priority is not None))
     for line in shown.switches:
         click.echo(line)
     if not shown.server_runs:

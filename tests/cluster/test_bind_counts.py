@@ -8,7 +8,7 @@ import pytest
 from pdu.status import CommandStatus
 from tests.product.peers import submit
 from tests.product.running import PASSWORD, account, free_port, upstream
-from tests.product.waiting import until_async
+from tests.product.waiting import until, until_async
 
 FULL = CommandStatus.ESME_RBINDFAIL
 BINDS = 5
@@ -40,7 +40,7 @@ async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, ow
     await next(esme for esme, status in tried if not status).reset()
 
     async def binds() -> bool:
-        return (await try_bind(second))[1] == 0
+        return bool((await try_bind(second))[1] == 0)
 
     async def both_are_full() -> bool:
         return [(await try_bind(node))[1] for node in (first, second)] == [FULL, FULL]
@@ -50,6 +50,8 @@ async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, ow
     own_redis.stop()
     assert await both_are_full()
     own_redis.start()
+    await until(lambda: [node.log.read_text().count('redis.back') for node in (first, second)] == [2, 2])
+    assert await both_are_full()  # it has lost all that it knew
     await first.stop(signal.SIGKILL)
     await until_async(binds)
 
@@ -67,7 +69,7 @@ async def test_messages_that_wait_at_one_node_count_for_the_bound_of_the_account
         nonlocal accepted
         status = (await there.ask(submit())).command_status
         accepted += not status
-        return status == CommandStatus.ESME_RMSGQFUL
+        return bool(status == CommandStatus.ESME_RMSGQFUL)
 
     await until_async(refused)
     assert accepted < WAITING

@@ -120,9 +120,7 @@ def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(connection):
 @pytest.mark.wire('G9')
 async def test_nodes_share_the_links_of_an_upstream_and_take_those_of_a_dead_one(nodes, start_smsc, bind):
     smsc = await start_smsc()
-    first, second = await nodes(
-        2, start=False, upstreams={'mts': upstream(smsc.port, links=4, links_per_node=False)}
-    )
+    first, second = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=4, links_per_node=False)})
     await first.start()
     await first.links_bound('mts', 4)
     esme = await bind(first)
@@ -138,6 +136,9 @@ async def test_nodes_share_the_links_of_an_upstream_and_take_those_of_a_dead_one
     assert len(smsc.bound) == 4
     await first.stop(signal.SIGKILL)
     await second.links_bound('mts', 4)
+    second.write(upstreams={'mts': {'links': 5}})
+    await second.reload()
+    await second.links_bound('mts', 5)
     await (await bind(second)).submit_all(submit() for _ in range(10))
     await until(lambda: len(smsc.submits) >= sent + 10)
 

@@ -9,37 +9,51 @@ from tests.product.waiting import until, until_async
 OURS = b'4711'
 
 
+class Apart(Smsc):
+    """An operator that keeps its answers, as (peer, submit_sm), for the test to give, and knows the nodes' links."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = []
+        self.node_of = {}
+
+    def respond(self, peer, pdu, answer):
+        self.kept.append((peer, pdu))
+
+    def _handle_bind(self, peer, pdu):
+        self.node_of[peer] = pdu.system_id
+        super()._handle_bind(peer, pdu)
+
+    def link_beside(self, peer):
+        """A link of another node than the one that has this link."""
+        return next((one for one in self.receiving if self.node_of[one] != self.node_of[peer]), None)
+
+
 @pytest.fixture
-async def apart(nodes, start_smsc, bind):
-    """Two nodes with a link each; the operator keeps its answers, as (peer, submit_sm), for the test to give."""
-    smsc = await start_smsc()
-    kept = []
-    smsc.respond = lambda peer, pdu, answer: kept.append((peer, pdu))
-    found = await nodes(2, upstreams={'mts': upstream(smsc.port, links=2)})
-
-    async def everywhere():
-        statuses = [(await node.status()).upstreams[0] for node in found]
-        return all(sum(link.state.startswith('bound') for link in mts.links) == 1 for mts in statuses)
-
-    await until_async(everywhere)
-    return found, smsc, kept
-
-
-def other_link(smsc, peer):
-    """A link other than this one: the other node's, as each has one."""
-    return next(one for one in smsc.receiving if one is not peer)
+async def apart(nodes):
+    """Two nodes with links of their own, and their operator."""
+    smsc = Apart()
+    await smsc.start()
+    found = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=2)})
+    for node in found:
+        node.write(upstreams={'mts': {'system_id': f'node{node.tree["node"]}'}})
+        await node.start()
+    await until(lambda: len({smsc.node_of[peer] for peer in smsc.receiving}) == 2)
+    yield found, smsc
+    await smsc.stop()
 
 
 @pytest.mark.wire('F12', 'G11')
 @pytest.mark.parametrize('bound_at', [0, 1], ids=['esme at the sender', 'esme at the other'])
 async def test_a_receipt_at_another_node_overtakes_the_response(apart, bind, bound_at):
-    found, smsc, kept = apart
+    found, smsc = apart
     sending, receiving = await bind(found[0]), await bind(found[1])
     message_id = await sending.submit()
     await (receiving if bound_at == 0 else sending).close()
-    await until(lambda: kept)
-    ((peer, pdu),) = kept
-    assert (await other_link(smsc, peer).ask(operator_receipt(OURS))).command_status == 0
+    await until(lambda: smsc.kept)
+    ((peer, pdu),) = smsc.kept
+    other = await until(lambda: smsc.link_beside(peer))
+    assert (await other.ask(operator_receipt(OURS))).command_status == 0
     Smsc.respond(smsc, peer, pdu, OURS)
     esme = sending if bound_at == 0 else receiving
     await esme.receipts(1)
@@ -55,7 +69,7 @@ async def test_a_receipt_at_another_node_overtakes_the_response(apart, bind, bou
 
 @pytest.mark.wire('F17')
 async def test_a_receipt_of_nobody_is_taken_and_kept(apart):
-    found, smsc, _ = apart
+    found, smsc = apart
     for peer in list(smsc.receiving):
         assert (await peer.ask(operator_receipt(OURS))).command_status == 0
 

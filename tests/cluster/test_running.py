@@ -51,7 +51,7 @@ async def test_what_is_switched_or_listed_at_one_node_holds_at_all(nodes, start_
     assert (await run_command(first, 'upstream', 'mts', 'off'))[0] == 0
 
     async def is_off():
-        return 'off' in (await second.status()).upstreams[0].state
+        return 'OFF' in (await second.status()).upstreams[0].state
 
     await until_async(is_off)
     assert (await run_command(first, 'stop-list', 'add', '79161234567', '--list', 'global'))[0] == 0

@@ -14,6 +14,7 @@ import asyncio
 import statistics
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -208,7 +209,8 @@ def account(soak: Soak, verdict: Verdict) -> str:
         (f'quarter {number}, MB and files', ' '.join(f'{figure:.0f}' for figure in soak.quarter(number)))
         for number in range(1, 5)
     ]
-    lines += [(str(act), sum(fault.act == act for fault in soak.done)) for act in Act]
+    done = Counter(fault.act for fault in soak.done)
+    lines += [(str(act), done[act]) for act in Act if done[act]]
     lines += [
         (name.replace('_', ' '), value) for name, value in msgspec.structs.asdict(verdict).items() if name != 'wrong'
     ]

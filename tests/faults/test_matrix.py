@@ -14,9 +14,9 @@ SEED = 1
 PACE = Pace(rate_per_s=600, between=(30, 200), after=60, patience_s=20)
 
 PROCESSES = [(Act.KILL, 'node'), (Act.KILL_BACKEND, 'postgres'), (Act.KILL, 'operator'), (Act.KILL, 'esme'),
-             (Act.PAUSE, 'node'), (Act.KILL, 'postgres'), (Act.PAUSE, 'postgres'), (Act.RESTART, 'node')]  # fmt: skip
+             (Act.KILL, 'postgres'), (Act.PAUSE, 'postgres'), (Act.RESTART, 'node')]  # fmt: skip
 LEGS = [(Act.CUT, 'esme'), (Act.REFUSE, 'operator'), (Act.REFUSE, 'postgres'), (Act.HOLD_BACK, 'operator'),
-        (Act.HOLD_FORTH, 'postgres'), (Act.HOLD, 'esme'), (Act.SLOW, 'postgres'), (Act.DELAY, 'operator'),
+        (Act.HOLD_FORTH, 'postgres'), (Act.SLOW, 'postgres'), (Act.DELAY, 'operator'),
         (Act.VANISH, 'esme')]  # fmt: skip
 PRIVATE = [(Act.KILL_STARTING, 'node'), (Act.KILL, 'postgres')]
 ODD = [(Act.FILL, 'postgres'), (Act.STEP, 'node')]
@@ -46,12 +46,11 @@ async def try_all(group, folder):
     return {outcome.fault: outcome for outcome in outcomes}
 
 
-@pytest.mark.wire('C1', 'E11', 'F9', 'G10')
+@pytest.mark.wire('G10')
 async def test_no_process_that_dies_or_stands_still_takes_a_message_with_it(tmp_path):
     await try_all(shortened(1, Kind.USUAL, PROCESSES), tmp_path)
 
 
-@pytest.mark.wire('F22')
 async def test_no_connection_that_breaks_or_goes_slow_takes_a_message_with_it(tmp_path):
     await try_all(shortened(1, Kind.USUAL, LEGS), tmp_path)
 
@@ -60,14 +59,13 @@ async def test_a_node_and_its_private_postgresql_lose_nothing_when_they_die_whil
     await try_all(shortened(1, Kind.PRIVATE, PRIVATE), tmp_path)
 
 
-@pytest.mark.wire('C34', 'G17')
 async def test_a_full_disk_and_a_clock_that_is_set_lose_nothing(tmp_path):
     if reason := why_not(Kind.ODD):
         pytest.skip(reason)
     await try_all(shortened(1, Kind.ODD, ODD), tmp_path)
 
 
-@pytest.mark.wire('G9', 'G10', 'G11')
+@pytest.mark.wire('G9', 'G10')
 async def test_two_nodes_lose_nothing_and_take_over_from_each_other(tmp_path):
     await try_all(shortened(2, Kind.USUAL, OF_TWO), tmp_path)
 
