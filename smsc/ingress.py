@@ -7,6 +7,8 @@ answered after it (promise 1). While the store is away, or what gathers is full,
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from domain.errors import Refused, StoreUnavailable
 from domain.message import Message, Notice
 from pdu.codec import encode
@@ -32,6 +34,7 @@ from smsc.core import Core
 from smsc.deciding import Repeated, asked_of, make
 from smsc.dispatching import dispatch, end_unrouted
 from smsc.message_ids import format_message_id, format_uuid
+from smsc.overload import Overload
 from smsc.replies import Echo, MultiReply, Replies, unsuccess
 from smsc.stage import Stage
 from smsc.wire_forms import part_of, segment_count
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from smsc.account import Account
     from smsc.config.schema import AccountConfig
 
+log = structlog.get_logger()
 ACCEPT_GIVE_UP_S = 10.0
 HELD_A_MESSAGE = 5  # segments, on average over a full stage, beyond which sockets are not read
 PAUSE_REASON = 'gathering'
@@ -56,6 +60,8 @@ class Ingress:
         )
         self.accepting.on_room = self.resume
         self._paused: set[Connection] = set()
+        self.overload = Overload()
+        self._feeding: set[Connection] = set()  # that have submitted since the last commit
         self.replies = Replies(core, self._congestion)
         self.asking = Asking(core, self._admit_all)
 
@@ -72,9 +78,13 @@ class Ingress:
         now_ms = wall_ms() if now_ms is None else now_ms
         now = self.core.loop.time()
         later = len(submits)
+        share = self.overload.share
+        self._feeding.add(connection)
         for pdu in submits:
             later -= 1
             try:
+                if share and session.unanswered - later > share:
+                    raise Refused(*_THROTTLED)
                 if pdu.__class__ is SubmitSm:
                     self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms, later)
                 elif isinstance(pdu, DataSm):
@@ -277,8 +287,19 @@ class Ingress:
         except StoreUnavailable:
             return None
 
+    def _note_commit(self, committed: int) -> None:
+        """See whether more comes than can be worked off."""
+        core, overload = self.core, self.overload
+        was_over = overload.share > 0
+        overload.limit_s = core.configuration.queues.accept_ms / 1000
+        overload.note_commit(committed, len(self.accepting.items), len(self._feeding), core.loop.time())
+        self._feeding.clear()
+        if overload.share and not was_over:
+            log.warning('ingress.overload', rate_per_s=round(overload.rate_per_s), share=overload.share)
+
     def _handle_accepted(self, messages: list[Message], unpaid: frozenset[int] | None) -> None:
         """Answer a batch and pass it on to its upstreams."""
+        self._note_commit(len(messages))
         if unpaid is None:
             self._refuse_all(messages)
             return

@@ -15,6 +15,7 @@ the store without a route, so that a start finds it. No I/O and no clock: `now` 
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
+from zlib import crc32
 
 import msgspec
 
@@ -67,7 +68,7 @@ class _Held(msgspec.Struct, gc=False):
 
 
 class _Decided(msgspec.Struct, Generic[D], gc=False):
-    """A decision, until when it holds, and a hash of the user data it has been taken for, by number of the part."""
+    """A decision, until when it holds, and the mark of the user data it has been taken for, by number of the part."""
 
     decision: D
     until: float
@@ -77,6 +78,16 @@ class _Decided(msgspec.Struct, Generic[D], gc=False):
 def parts_key(account: str, pdu: Asked | SubmitSm | DeliverSm, part: Concatenation) -> PartsKey:
     """Return the key of the message that this is a part of; addresses are the ESME's, `part` `wire_forms.part_of`'s."""
     return PartsKey(account, pdu.source_addr, pdu.destination_addr, part.reference, part.wide, part.total)
+
+
+def mark_of(message: Message) -> int:
+    """Return what tells a part from another one with its number, alike on all nodes and starts."""
+    return crc32(payload_of(message.pdu))
+
+
+def marks_of(parts: Parts) -> dict[int, int]:
+    """Return the marks of parts by their numbers."""
+    return {number: mark_of(message) for number, message in zip(parts.numbers, parts.messages, strict=True)}
 
 
 def joined_text(parts: Parts, alphabet: str) -> str:
@@ -165,6 +176,11 @@ class Joiner(Generic[D]):
         """Return what is held of a message, no matter what is missing; None for nothing."""
         return self._release(key) if key in self._held else None
 
+    def held_numbers(self, key: PartsKey) -> frozenset[int]:
+        """Return the numbers of the parts of a message that are held."""
+        held = self._held.get(key)
+        return frozenset(held.parts) if held is not None else frozenset()
+
     def messages(self, account: str) -> Iterator[Message]:
         """Yield what is held of an account."""
         for key, held in self._held.items():
@@ -210,12 +226,24 @@ class Joiner(Generic[D]):
 
     def remember(self, parts: Parts, decision: D, now: float, keep_s: float) -> None:
         """Let the decision about these parts hold for those that are still to come, for `keep_s` seconds."""
-        marks = {
-            number: hash(payload_of(message.pdu)) for number, message in zip(parts.numbers, parts.messages, strict=True)
-        }
+        self._remember(parts.key, marks_of(parts), decision, now, keep_s)
+
+    def learn(self, key: PartsKey, marks: dict[int, int], decision: D, now: float, keep_s: float) -> None:
+        """Do the same with what another node has decided, unless it is about the message that is known here."""
+        known = self._decided.get(key)
+        if (
+            known is None
+            or known.until <= now
+            or any(known.marks.get(one, mark) != mark for one, mark in marks.items())
+        ):
+            self._remember(key, marks, decision, now, keep_s)
+        else:
+            known.marks.update(marks)
+
+    def _remember(self, key: PartsKey, marks: dict[int, int], decision: D, now: float, keep_s: float) -> None:
         decided = self._decided
-        decided.pop(parts.key, None)  # the new one is the youngest, and stands last
-        decided[parts.key] = _Decided(decision, now + keep_s, marks)
+        decided.pop(key, None)  # the new one is the youngest, and stands last
+        decided[key] = _Decided(decision, now + keep_s, marks)
         while len(decided) > self._decisions_bound or next(iter(decided.values())).until <= now:
             decided.popitem(last=False)
 
@@ -224,7 +252,7 @@ class Joiner(Generic[D]):
         decided = self._decided.get(key)
         if decided is None:
             return None
-        mark = hash(payload_of(message.pdu))
+        mark = mark_of(message)
         if decided.until <= now or decided.marks.setdefault(sequence, mark) != mark:
             del self._decided[key]
             return None

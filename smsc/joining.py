@@ -20,9 +20,10 @@ from pdu.segments import Concatenation
 from pdu.status import CommandStatus
 from routing.facts import Facts
 from routing.steps import Verdict
-from routing.table import Decision
+from routing.table import NONE, Decision
 from smsc.admission import status_of
 from smsc.clock import wall_ms
+from smsc.cluster.parts import Way
 from smsc.deciding import asked_of, facts_of, record_of
 from smsc.dispatching import dispatch, end_unrouted, error_without_route
 from smsc.joined_parts import Joiner, Parts, PartsKey, joined_text, parts_key
@@ -82,6 +83,7 @@ class Joining:
         if known is not None and not again:
             return self._as_known(facts, known)
         asked = facts.source_addr, facts.source_addr_ton
+        facts.split_key = core.cluster.parts.split_key(key)
         core.decider.peek(facts)  # whether anybody looks at the text
         reads_text = facts.known_text is not None and part.total > 1
         if reads_text and known is None:
@@ -92,7 +94,9 @@ class Joining:
             return self._as_known(facts, known)
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision):
-            self.joiner.remember(Parts(key, [message], [part.sequence]), known_of(decision, facts), now, self._keep_s)
+            parts = Parts(key, [message], [part.sequence])
+            self.joiner.remember(parts, known_of(decision, facts), now, self._keep_s)
+            core.cluster.parts.note_decided(parts, decision, facts)
         return decision
 
     def _as_known(self, facts: Facts, known: Known) -> Decision | Verdict:
@@ -114,6 +118,7 @@ class Joining:
         key = parts_key(message.account, asked_of(message), part)
         for parts in self.joiner.add(key, part.sequence, message, self.core.loop.time(), wait_s):
             self._judge(parts)
+        self.core.cluster.parts.note_held(key, part.sequence, message)
 
     def judge_now(self, held: list[Message]) -> None:
         """Judge parts that are committed with those of the same message that are here, however many are missing."""
@@ -181,29 +186,64 @@ class Joining:
         decision = msgspec.structs.replace(decision, upstreams=upstreams)
         return Known(decision, sender.decode('latin-1'), facts.category, last.priority)
 
-    def _judge(self, parts: Parts) -> None:
-        core = self.core
-        account = core.account(parts.key.account)
+    def judge_with(self, key: PartsKey, others: dict[int, Message]) -> None:
+        """Judge what is held of a message with the parts that other nodes hold, by their numbers."""
+        held = self.joiner.release(key)
+        if held is None:
+            return
+        by_number = sorted([*zip(held.numbers, held.messages, strict=True), *others.items()], key=lambda one: one[0])
+        complete = len(set(held.numbers) | others.keys()) == key.total
+        parts = Parts(key, [message for _, message in by_number], [number for number, _ in by_number], complete)
+        self._judge(parts, held.messages)
+
+    def take_decision(self, key: PartsKey, marks: dict[int, int], way: Way) -> None:
+        """Put another node's decision on what is held of a message, and let it hold for parts to come."""
+        decision = way.decision()
+        holds = decision if isinstance(decision, Decision) else NONE
+        known = Known(holds, way.new_source_addr, way.category, way.priority)
+        if isinstance(decision, Decision):
+            self.joiner.learn(key, marks, known, self.core.loop.time(), self._keep_s)
+        held = self.joiner.release(key)
+        if held is not None:
+            facts = self._facts_of(held)
+            self.core.decider.locate(facts)
+            known.put_on(facts)
+            self._put_on_all(held.messages, facts, decision)
+
+    def _facts_of(self, parts: Parts) -> Facts:
+        account = self.core.account(parts.key.account)
         first = parts.messages[0]
         assert isinstance(first.pdu, SubmitSm)
         priority = first.pdu.priority_flag or (account.config.priority if account.config else 0)
         facts = facts_of(account.submitter, first.pdu, max(1, parts.key.total), wall_ms(), priority)
         asked = asked_of(first)  # a sender that was put in is not one that the account may ask for
         facts.source_addr, facts.source_addr_ton = asked.source_addr.decode('latin-1'), asked.source_addr_ton
-        facts.known_text = joined_text(parts, account.submitter.alphabet)
-        facts.user_data = b''.join([payload_of(message.pdu) for message in parts.messages])
         facts.message_id = first.id
+        facts.split_key = self.core.cluster.parts.split_key(parts.key)
+        return facts
+
+    def _judge(self, parts: Parts, own: list[Message] | None = None) -> None:
+        """Decide about parts; `own` are those that are this node's, None for all of them."""
+        core = self.core
+        facts, first = self._facts_of(parts), parts.messages[0]
+        facts.known_text = joined_text(parts, core.account(parts.key.account).submitter.alphabet)
+        facts.user_data = b''.join([payload_of(message.pdu) for message in parts.messages])
         decision = core.decider.decide(facts)
         if isinstance(decision, Decision) and parts.complete:  # else late ones would go on unread
             self.joiner.remember(parts, known_of(decision, facts), core.loop.time(), self._keep_s)
-        judged = [Judged(message, message.price, first.id) for message in parts.messages]
-        for message in parts.messages:
-            self._put_on(message, facts, decision)
+        if parts.complete:
+            core.cluster.parts.note_decided(parts, decision, facts)
+        self._put_on_all(parts.messages if own is None else own, facts, decision)
         if isinstance(decision, Decision) and not decision.upstreams and first.error:  # as it was refused, in effect
             core.decider.forget(facts)
         elif isinstance(decision, Decision):
             core.cluster.counters.note_facts(facts)
-        self.stage.items.append(judged)
+
+    def _put_on_all(self, messages: list[Message], facts: Facts, decision: Decision | Verdict) -> None:
+        """Put the decision on parts that belong together, and have that recorded."""
+        self.stage.items.append([Judged(message, message.price, messages[0].id) for message in messages])
+        for message in messages:
+            self._put_on(message, facts, decision)
 
     def _put_on(self, message: Message, facts: Facts, decision: Decision | Verdict) -> None:
         """Put the decision on one part: its way, or with what it ends."""

@@ -14,13 +14,17 @@ TURN = 16  # segments an account may send before another one does
 class Lane:
     """The messages of one priority and one account; made when there are some, forgotten when there were none."""
 
-    __slots__ = ('account', 'cursor', 'deferred', 'head', 'in_ring', 'on_disk', 'priority', 'ring', 'share', 'turn')
+    __slots__ = (
+        *('account', 'cursor', 'deferred', 'head', 'in_ring', 'is_held', 'on_disk', 'priority', 'ring', 'share'),
+        'turn',
+    )
 
     def __init__(self, priority: int, account: str, ring: 'deque[Lane]') -> None:
         self.priority = priority
         self.account = account
         self.ring = ring  # of the lanes of its priority that have messages in memory; the first has its turn
         self.in_ring = False
+        self.is_held = False  # by hand: it stays on disk
         self.turn = 0  # segments it may still send in its turn; below 0 what it has sent in advance
         self.head: deque[Message] = deque()
         self.share = 0  # of memory, as of its last look at the disk

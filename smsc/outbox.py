@@ -64,6 +64,7 @@ class Outbox:
         self.due = 0  # messages on disk that are to be read as soon as there is room
         self.deferred = 0  # messages on disk for a later time
         self.offline = True
+        self.held: frozenset[str] = frozenset()  # accounts whose messages stay on disk, by hand
         self.elsewhere: Elsewhere | None = None  # the reader, when it is not here
         self.departures = 0  # how often its reader went away and its lanes were forgotten, or got rows that came before
         self._lanes: list[dict[str, Lane]] = [{} for _ in range(PRIORITIES)]
@@ -103,6 +104,7 @@ class Outbox:
         lane = self._lanes[priority].get(account)
         if lane is None:
             lane = self._lanes[priority][account] = Lane(priority, account, self._rings[priority])
+            lane.is_held = account in self.held
         return lane
 
     def lane_of(self, message: Message) -> Lane:
@@ -146,7 +148,7 @@ class Outbox:
         """Add a message at the end of its lane."""
         lane = self._lanes[message.priority].get(message.account) or self.lane_of(message)
         is_full = self.in_memory + self.more_segments >= self.capacity
-        if lane.on_disk or self.offline or (is_full and not self._may_hold_more(lane)):
+        if lane.on_disk or self.offline or lane.is_held or (is_full and not self._may_hold_more(lane)):
             self._put_on_disk(lane, message)
             return
         lane.head.append(message)
@@ -184,6 +186,9 @@ class Outbox:
             return
         for message in sorted(messages, key=_id, reverse=True):
             lane = self.lane_of(message)
+            if lane.is_held:
+                self._put_on_disk(lane, message)
+                continue
             head = lane.head
             older: list[Message] = []
             while head and head[0].id < message.id:
@@ -291,9 +296,9 @@ class Outbox:
 
         Urgent ones first, then those that memory has the least of; none goes without as long as it has nothing there.
         """
-        behind = [lane for lane in self.lanes if lane.on_disk or lane.deferred]
+        behind = [lane for lane in self.lanes if (lane.on_disk or lane.deferred) and not lane.is_held]
         behind.sort(key=lambda lane: (-lane.priority, not lane.on_disk, len(lane.head)))
-        active = sum(1 for lane in self.lanes if lane.head or lane.on_disk)
+        active = sum(1 for lane in self.lanes if lane.head or (lane.on_disk and not lane.is_held))
         share = (FREE + 1) * self.capacity // (FREE * max(active, 1) + 1)
         page = max(1, most // max(1, sum(1 for lane in behind if lane.on_disk)))
         free = (FREE + 1) * self.capacity // FREE - self.in_memory - self.more_segments
@@ -331,17 +336,36 @@ class Outbox:
         self.departures += 1
         mine: list[Message] = []
         for lane in self.lanes:
-            for message in lane.head:
-                if message.stored_wait and self._shelf.keeps(self, message):
-                    self.count(lane, due=1)
-                    self._shelf.left(message)
-                else:
-                    mine.append(message)
-            lane.cursor = (0, 0)
-            lane.head.clear()
+            mine += self._clear(lane)
         self.in_memory = self.more_segments = 0
         self.forget_empty()
         return mine
+
+    def _clear(self, lane: Lane) -> list[Message]:
+        """Empty the memory of one lane; return what was there and has no row here. The caller counts what has left."""
+        mine = []
+        for message in lane.head:
+            if message.stored_wait and self._shelf.keeps(self, message):
+                self.count(lane, due=1)
+                self._shelf.left(message)
+            else:
+                mine.append(message)
+        lane.cursor = (0, 0)
+        lane.head.clear()
+        return mine
+
+    def hold(self, accounts: frozenset[str]) -> None:
+        """Let what is of these accounts, and of no others, wait on disk."""
+        self.held = accounts
+        for lane in list(self.lanes):
+            was_held, lane.is_held = lane.is_held, lane.account in accounts
+            if lane.is_held and not was_held:
+                self.departures += 1  # a look at the disk that is under way is not to bring any of it back
+                gone = list(lane.head)
+                for message in self._clear(lane):
+                    self._put_on_disk(lane, message)
+                self._left(gone)
+        self.refill()
 
     # Looking for messages in memory
 

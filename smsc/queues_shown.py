@@ -120,7 +120,7 @@ class QueuesShown:
                 upstream.state,
                 rates.get(name, 0.0),
                 upstream.feed.outstanding,
-                sorted(getattr(upstream.feed.outbox, 'held', ())),
+                sorted(upstream.feed.outbox.held),
             )
             for name, upstream in core.upstreams.items()
         }

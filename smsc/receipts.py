@@ -32,6 +32,7 @@ DELIVERED = int(MessageState.DELIVERED)
 NOT_FINAL = frozenset({MessageState.SCHEDULED, MessageState.ENROUTE, MessageState.ACCEPTED})
 PARKED_BOUND = 100_000
 CLOCK_STEP_MS = 1_000  # that the clock of this machine may be set back between two looks at it
+CLOCKS_APART_MS = 60_000  # that the clocks of two nodes may differ by
 PARKED_KEEP_MS = 24 * HOUR_MS
 
 
@@ -203,7 +204,7 @@ class Receipts:
         if receipt is not None:
             self.keep_parked(receipt)
             self.forms.expect(item)
-            if self.core.cluster.alive_peers:
+            if self.core.configuration.cluster is not None:
                 self._exchange.look_again((receipt.upstream, receipt.upstream_message_id))
         elif _is_refused(item):
             _, response = item.source
@@ -257,13 +258,18 @@ class Receipts:
         self.core.parting.kick()
 
     async def load_parked(self) -> None:
-        """After a start: look once more for the messages of parked receipts, and remember those that have none."""
+        """After a start, or when another node is dead: look once more for the messages of parked receipts, and remember
+        those that have none.
+        """
         receipts = await self.core.store.receipts.take_parked(wall_ms() - PARKED_KEEP_MS, PARKED_BOUND)
         if not receipts:
             return
         for receipt in receipts:
             self.keep_parked(receipt)
         await self.end_parked(list(self.parked))
+        if self.core.configuration.cluster is not None:  # their messages may be other nodes'
+            for key in self.parked:
+                self._exchange.look_again(key)
 
     async def end_parked(self, keys: list[Key]) -> None:
         """End the messages that the store knows by now for these parked receipts; the others stay parked."""
@@ -272,7 +278,8 @@ class Receipts:
             receipt = self.parked.pop(key, None) if place is not None else None
             if place is None or receipt is None:  # or its message has come by itself meanwhile
                 continue
-            if place.message.state == MessageState.ENROUTE:
+            is_earlier = receipt.received_at < accepted_at_ms(place.message.id) - CLOCKS_APART_MS  # wire.md F15
+            if place.message.state == MessageState.ENROUTE and not is_earlier:
                 self._end_part(place, receipt.state, receipt.error, parked=key)
             else:
                 done.append(key)

@@ -52,7 +52,6 @@ class DiskShelf:
         self._late: list[Outcome] = []
         self._jobs: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._doing: asyncio.Future[Any] | None = None
-        self._had_job = False
         self._end = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -227,17 +226,21 @@ class DiskShelf:
             self._idle.set()
 
     async def _work(self) -> None:
-        if self._entries:
-            await self._put_entries()
-        elif self._late:
-            outcomes, self._late = self._late[:BATCH], self._late[BATCH:]
-            await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
-        elif self._jobs and not (self._had_job and self._reads.pending):  # they take turns
-            self._had_job = True
+        """Do what there is, each kind in turn: traffic that puts messages on disk all the time keeps nobody from reading."""
+        if self._entries or self._late:
+            await self._write()
+        if self._jobs:
             await self._do_job()
-        else:
-            self._had_job = False
+        if self._reads.pending:
             await self._reads.read()
+
+    async def _write(self) -> None:
+        """Put on disk what came until now, then end what is late: a message may be among both."""
+        outcomes, self._late = self._late[:BATCH], self._late[BATCH:]
+        for _ in range(0, len(self._entries), BATCH):
+            await self._put_entries()
+        if outcomes:
+            await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
 
     async def _put_entries(self) -> None:
         entries, self._entries = self._entries[:BATCH], self._entries[BATCH:]

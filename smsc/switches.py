@@ -66,9 +66,12 @@ class Switchboard:
     def _apply_to_queue(self, upstream: 'Upstream') -> None:
         name = upstream.name
         on_hold, draining = self.is_off('pause', name), self.is_off('drain', name)
-        if upstream.feed.on_hold != on_hold:
-            upstream.hold(on_hold)
-            log.warning('queue.switched', upstream=name, paused=on_hold)
+        begin = queue_name(name, '')
+        paused = [off.name for off in self.off if off.kind == 'pause' and off.name.startswith(begin)]
+        accounts = frozenset(paused_name.removeprefix(begin) for paused_name in paused)
+        if (upstream.feed.on_hold, upstream.feed.outbox.held) != (on_hold, accounts):
+            upstream.hold(on_hold, accounts)
+            log.warning('queue.switched', upstream=name, paused=on_hold, accounts=sorted(accounts))
         if upstream.draining != draining:
             upstream.drain(draining)
             log.warning('queue.switched', upstream=name, draining=draining)

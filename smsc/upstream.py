@@ -206,9 +206,10 @@ class Upstream:
         feed = self.feed
         return feed.outbox.depth + feed.held_count + feed.outstanding + self.long_messages.waiting + self.unknown.count
 
-    def hold(self, on_hold: bool) -> None:
-        """Let all that is for it wait on disk, or send it again."""
+    def hold(self, on_hold: bool, accounts: frozenset[str] = frozenset()) -> None:
+        """Let all that is for it wait on disk, or what is of some accounts, or send it again."""
         feed = self.feed
+        feed.outbox.hold(accounts)
         feed.on_hold = on_hold
         if on_hold:
             for message in feed.outbox.go_offline():

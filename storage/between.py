@@ -121,6 +121,7 @@ class Between:
                 await pubsub.subscribe(*self._channels)
             if not self.available:
                 log.info('redis.connected')
+                self.available_since = asyncio.get_running_loop().time()
             self.available = True
             while True:
                 message = await pubsub.get_message(timeout=LISTEN_S)

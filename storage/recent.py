@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection
 import asyncpg
 import msgspec
 
-from domain.message import Asked
+from domain.message import Asked, Kind, Message
 from pdu.codec import decode
 from pdu.pdus import SubmitSm
 from storage.connection import Connection, StoreConnection
@@ -17,6 +17,7 @@ from storage.statements import statement
 
 PAGE = 500  # some milliseconds of decoding, in which nothing else goes on
 _BOUNDARY, _RECENT, _PARTS = statement('recent_boundary'), statement('recent'), statement('recent_parts')
+_HELD = statement('recent_held')
 
 
 class RecentMessage(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +84,14 @@ class RecentMessages:
 
         return await self._reading.run(fetch)
 
+    async def held(self, ids: Collection[int], give_up_s: float) -> dict[int, Message]:
+        """Return those of these messages by id that are parts which wait for others. Raises StoreUnavailable."""
+
+        async def fetch(connection: Connection, doubtful: bool) -> dict[int, Message]:
+            return {row['id']: _held_of(row) for row in await connection.fetch(_HELD, list(ids))}
+
+        return await self._reading.run(fetch, give_up_s)
+
     async def _page_of_parts(self, above: int, below: int) -> list[RecentPart]:
         async def fetch(connection: Connection, doubtful: bool) -> list[RecentPart]:
             return [_part_of(row) for row in await connection.fetch(_PARTS, above, below, PAGE)]
@@ -115,6 +124,14 @@ def _part_of(row: asyncpg.Record) -> RecentPart:
     return RecentPart(
         row['id'], row['account'], row['upstream'], row['route'], row['priority'], row['category'], pdu, asked
     )
+
+
+def _held_of(row: asyncpg.Record) -> Message:
+    pdu = decode(row['pdu'])
+    assert isinstance(pdu, SubmitSm)
+    message = Message(row['id'], Kind.MT, row['account'], '', pdu, 0, 0)
+    message.asked = msgspec.json.decode(row['asked'], type=Asked) if row['asked'] else None
+    return message
 
 
 def _sender_asked(asked: str) -> str | None:

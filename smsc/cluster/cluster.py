@@ -58,6 +58,7 @@ class Cluster:
         self.receipts = ReceiptExchange(core, partial(self._publish, 'receipts'))
         self.asking = Asking(core.configuration.node, self._publish, self._is_fenced)
         self.counters = Counters(core, self._tell_all, self.between is not None)
+        self.parts = self.counters.parts
         self.alive_peers: tuple[int, ...] = ()
         self._handlers: dict[str, Callable[[bytes], None]] = {}
         self._said: Presence | None = None
@@ -139,7 +140,9 @@ class Cluster:
     async def _take_over(self, node: int) -> None:
         row = self.beating.seen[node].row
         try:
-            self.taken_over += await take_over(self._core, row)
+            if await take_over(self._core, row):
+                self.taken_over += 1
+                await self.receipts.load_parked()
         except StoreUnavailable as error:
             log.warning('cluster.later', reason=str(error))
         except Exception:
@@ -158,7 +161,7 @@ class Cluster:
         turn, since = 0, self._core.loop.time()
         while True:
             try:
-                await self._share(turn % LEASE_EVERY == 0)
+                await self._share(turn % LEASE_EVERY == 0 or self.links.is_due)
             except BetweenAway as error:
                 if self._core.loop.time() - since > PATIENCE_S:
                     self._go_alone(error)
@@ -211,6 +214,7 @@ class Cluster:
         while True:
             try:
                 self.counters.tell()
+                await self.parts.judge_due()
             except Exception:
                 log.exception('cluster.error')
             await asyncio.sleep(TELL_S)
@@ -233,7 +237,7 @@ class Cluster:
     def others(self) -> list[int]:
         """The other nodes that may have messages: whoever lives, and the dead until their work is taken over."""
         working = {node for node, seen in self.beating.seen.items() if seen.has_work}
-        heard = {presence.node for presence in self.peers.fresh(self._core.loop.time())}  # of which no beat was seen yet
+        heard = {presence.node for presence in self.peers.fresh(self._core.loop.time())}  # some before their first beat
         return sorted(working | heard)
 
     def _handle(self, channel: str, octets: bytes) -> None:

@@ -35,7 +35,7 @@ def cluster_metrics(core: 'Core') -> Iterator[Metric]:
     counted.add_metric(['dropped'], counters.dropped)
     yield counted
     margin_s = core.fence.until - core.loop.time()
-    yield GaugeMetricFamily('smsc_cluster_fence_margin_seconds', 'Until it may send no more, unless it beats.', margin_s)
+    yield GaugeMetricFamily('smsc_cluster_fence_margin_seconds', 'It may send for so long without a beat.', margin_s)
     age_s = beating.own_age_s
     yield GaugeMetricFamily('smsc_cluster_beat_age_seconds', 'Since its last beat that was committed.', age_s)
     available = between is not None and between.available

@@ -20,6 +20,7 @@ from domain.ids import accepted_at_ms
 from domain.message import Message
 from routing.facts import NOWHERE, Facts, Place
 from smsc.clock import wall_ms
+from smsc.cluster.parts import PartsElsewhere, ToldParts
 
 if TYPE_CHECKING:
     from routing.decider import Decider
@@ -70,6 +71,7 @@ class Told(msgspec.Struct, array_like=True, frozen=True):
     node: int
     messages: list[Counted] = []
     failures: list[Failed] = []
+    parts: list[ToldParts] = []
 
 
 class Hearing(Protocol):
@@ -83,6 +85,7 @@ class Counters:
     """Tells and hears. `publish` sends octets to all nodes; it returns False when nothing gets out now."""
 
     def __init__(self, core: 'Core', publish: Callable[[bytes], bool], is_shared: bool) -> None:
+        self.parts = PartsElsewhere(core, is_shared)
         self.gathers = is_shared
         """Whether there is anybody to tell."""
         self.told = 0
@@ -136,14 +139,15 @@ class Counters:
 
     def tell(self) -> None:
         """Tell the others what has gathered."""
-        if not self._gathered and not self._failures:
+        of_parts = self.parts.gathered
+        if not self._gathered and not self._failures and not of_parts:
             return
         messages = [_counted(facts) for facts in self._gathered if self._steps_of(facts.account)]
         failures = self._failures
-        self._gathered, self._failures = [], []
+        self._gathered, self._failures, self.parts.gathered = [], [], []
         node = self._core.configuration.node
-        for at in range(0, max(len(messages), len(failures)), AT_ONCE):
-            told = Told(node, messages[at : at + AT_ONCE], failures[at : at + AT_ONCE])
+        for at in range(0, max(len(messages), len(failures), len(of_parts)), AT_ONCE):
+            told = Told(node, *(some[at : at + AT_ONCE] for some in (messages, failures, of_parts)))
             self._send(bytes([node]) + self._encode(told), len(told.messages) + len(told.failures))
 
     def _send(self, octets: bytes, items: int) -> None:
@@ -180,6 +184,8 @@ class Counters:
             told = self._decode(octets[1:])
         except msgspec.DecodeError:
             return
+        if told.parts:
+            self.parts.hear(told.node, told.parts)
         now_ms = wall_ms()
         for counted in told.messages:
             steps = self._steps_of(counted.account)

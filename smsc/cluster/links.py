@@ -54,6 +54,7 @@ class LinkLeases:
         self._between = between
         self._living = living
         self._places: dict[str, Places] = defaultdict(Places)
+        self._begun: set[str] = set()  # upstreams for which places were asked for since they have links
 
     def is_leased(self, upstream: 'Upstream') -> bool:
         """Whether the links of an upstream are divided among nodes."""
@@ -66,13 +67,23 @@ class LinkLeases:
         places = self._places[upstream.name]
         return sorted(number for number in places.held - places.closing if number <= upstream.config.links)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether an upstream has begun to have links, and has asked for none yet."""
+        upstreams = self._core.upstreams
+        serving = {name for name, upstream in upstreams.items() if upstream.serving and self.is_leased(upstream)}
+        self._begun &= serving
+        return self._begun != serving
+
     async def tick(self) -> None:
         """Keep what is held, take what is free, give back what is too much. Raises BetweenAway: all stays as it is."""
         upstreams = self._core.upstreams
         names = [name for name, upstream in upstreams.items() if self.is_leased(upstream)]
         names += [name for name in self._places if name not in names]  # removed, or not leased any more
+        serving = {name for name in names if name in upstreams and upstreams[name].serving}
         for start in range(0, len(names), PAGE):
             await self._ask(names[start : start + PAGE])
+        self._begun = serving
 
     async def leave(self) -> None:
         """The links are gone: give all places back. Raises BetweenAway."""

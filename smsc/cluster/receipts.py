@@ -214,6 +214,10 @@ class ReceiptExchange:
         """A receipt has been parked: its message may be another node's, and not committed yet."""
         heapq.heappush(self._to_look, (self._core.loop.time() + pause_s, pause_s, key))
 
+    async def load_parked(self) -> None:
+        """Look after what other nodes have parked, too: one of them is dead."""
+        await self._receipts.load_parked()
+
     async def look(self) -> None:
         """Look for the messages of parked receipts whose turn it is."""
         now, due = self._core.loop.time(), dict[Key, float]()

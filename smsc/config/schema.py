@@ -100,6 +100,16 @@ class QueuesConfig(Part, frozen=True):
 
     memory: Annotated[int, described('messages one outbox holds in memory; more wait on disk', ge=100)] = 20_000
     batch: Annotated[int, described('messages that may gather for one commit', ge=100)] = 20_000
+    accept_ms: Annotated[
+        int,
+        described(
+            'beyond capacity: how long messages may gather for their commit before sessions with many unanswered '
+            'requests are throttled; 0 = as long as it takes',
+            wire='E14',
+            ge=0,
+            le=60_000,
+        ),
+    ] = 300
     cache: Annotated[int, described('messages an upstream keeps in memory while they wait for a receipt', ge=100)] = (
         50_000
     )

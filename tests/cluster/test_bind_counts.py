@@ -50,7 +50,7 @@ async def test_an_account_has_no_more_binds_than_it_may_over_all_nodes(nodes, ow
     own_redis.stop()
     assert await both_are_full()
     own_redis.start()
-    await until(lambda: [node.log.read_text().count('redis.back') for node in (first, second)] == [2, 2])
+    await until(lambda: [node.log.read_text().count('redis.connected') for node in (first, second)] == [2, 2])
     assert await both_are_full()  # it has lost all that it knew
     await first.stop(signal.SIGKILL)
     await until_async(binds)

@@ -1,7 +1,11 @@
 """Receipts that come to one node about messages of another."""
 
+import time
+
+import asyncpg
 import pytest
 
+from pdu.receipt_text import MessageState
 from tests.product.peers import Smsc, operator_receipt
 from tests.product.running import upstream
 from tests.product.waiting import until, until_async
@@ -43,6 +47,20 @@ async def apart(nodes):
     await smsc.stop()
 
 
+@pytest.fixture
+async def stored():
+    """Does something in a product's store: `await stored(product, 'insert ...')`."""
+
+    async def do(product, statement):
+        connection = await asyncpg.connect(**product.arguments)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    return do
+
+
 @pytest.mark.wire('F12', 'G11')
 @pytest.mark.parametrize('bound_at', [0, 1], ids=['esme at the sender', 'esme at the other'])
 async def test_a_receipt_at_another_node_overtakes_the_response(apart, bind, bound_at):
@@ -77,3 +95,33 @@ async def test_a_receipt_of_nobody_is_taken_and_kept(apart):
         return sum([(await node.status()).parked_receipts for node in found]) >= 1
 
     await until_async(parked)
+
+
+@pytest.mark.wire('F15')
+async def test_a_receipt_that_waits_since_before_is_not_that_of_a_message_that_gets_its_id_anew(
+    nodes, start_smsc, bind, stored
+):
+    smsc = await start_smsc()
+    smsc.script = lambda pdu: OURS
+    found = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=2)})
+    before_ms = int(time.time() * 1000) - 600_000
+    undelivered = int(MessageState.UNDELIVERABLE)
+    await found[0].start()
+    await stored(
+        found[0],
+        'insert into parked_receipt (upstream, upstream_message_id, received_at, state, error)'
+        f" values ('mts', '{OURS.decode()}', {before_ms}, {undelivered}, 0)",
+    )
+    await found[1].start()
+    assert (await found[1].status()).parked_receipts == 1
+    esme = await bind(found[0])
+    await until(lambda: smsc.bound)
+    await esme.submit()
+    await smsc.submitted(1)
+
+    async def nothing_parked():
+        return not any([(await node.status()).parked_receipts for node in found])
+
+    await until_async(nothing_parked)
+    assert await smsc.deliver_receipt(OURS) == 0
+    await found[0].settle(DELIVERED=1)
