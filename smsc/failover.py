@@ -135,9 +135,7 @@ class Failover:
             places = self._places.setdefault(upstream.name, {})
             moved = 0
             lanes = [
-                lane
-                for lane in upstream.feed.outbox.lanes
-                if (lane.on_disk or lane.deferred) and not lane.is_held
+                lane for lane in upstream.feed.outbox.lanes if (lane.on_disk or lane.deferred) and not lane.is_held
             ]
             for priority in range(PRIORITIES - 1, -1, -1):
                 turns = deque(lane.account for lane in lanes if lane.priority == priority)

@@ -176,10 +176,10 @@ class Joiner(Generic[D]):
         """Return what is held of a message, no matter what is missing; None for nothing."""
         return self._release(key) if key in self._held else None
 
-    def held_numbers(self, key: PartsKey) -> frozenset[int]:
-        """Return the numbers of the parts of a message that are held."""
+    def held(self, key: PartsKey) -> Parts | None:
+        """Return what is held of a message, and go on holding it; None for nothing."""
         held = self._held.get(key)
-        return frozenset(held.parts) if held is not None else frozenset()
+        return held.all_of(key) if held is not None else None
 
     def messages(self, account: str) -> Iterator[Message]:
         """Yield what is held of an account."""

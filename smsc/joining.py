@@ -26,7 +26,7 @@ from smsc.clock import wall_ms
 from smsc.cluster.parts import Way
 from smsc.deciding import asked_of, facts_of, record_of
 from smsc.dispatching import dispatch, end_unrouted, error_without_route
-from smsc.joined_parts import Joiner, Parts, PartsKey, joined_text, parts_key
+from smsc.joined_parts import Joiner, Parts, PartsKey, joined_text, marks_of, parts_key
 from smsc.sending_hours import keep_hours
 from smsc.stage import Stage
 from smsc.text import payload_of
@@ -203,8 +203,9 @@ class Joining:
         known = Known(holds, way.new_source_addr, way.category, way.priority)
         if isinstance(decision, Decision):
             self.joiner.learn(key, marks, known, self.core.loop.time(), self._keep_s)
-        held = self.joiner.release(key)
-        if held is not None:
+        held = self.joiner.held(key)
+        if held is not None and all(marks.get(number, mark) == mark for number, mark in marks_of(held).items()):
+            self.joiner.release(key)  # it is not another message with the same reference
             facts = self._facts_of(held)
             self.core.decider.locate(facts)
             known.put_on(facts)

@@ -226,7 +226,7 @@ class DiskShelf:
             self._idle.set()
 
     async def _work(self) -> None:
-        """Do what there is, each kind in turn: traffic that puts messages on disk all the time keeps nobody from reading."""
+        """Do what there is, each kind in turn: what goes to disk must not keep what is there from being read."""
         if self._entries or self._late:
             await self._write()
         if self._jobs:

@@ -365,11 +365,16 @@ class Store:
             places = [(of.priority, of.account, last.due_at, last.seq) for of, last in read]
             await connection.execute(sql.NOTE_READ, self.node, outbox, *map(list, zip(*places, strict=True)))
 
-    async def give_waiting(self, outbox: str, node: int, now_ms: int, keep: list[int], limit: int) -> list[Moved]:
-        """Give up to `limit` of what is due in an outbox to a node, but not the messages in `keep`; return what."""
+    async def give_waiting(
+        self, lane: tuple[str, int, str], node: int, now_ms: int, keep: list[int], limit: int
+    ) -> list[Moved]:
+        """Give up to `limit` of what is due in a lane (outbox, priority, account) to a node; return what.
+
+        The messages in `keep` stay.
+        """
 
         async def update(connection: Connection, doubtful: bool) -> list[Moved]:
-            rows = await connection.fetch(sql.GIVE_WAITING, self.node, node, outbox, now_ms, keep, limit)
+            rows = await connection.fetch(sql.GIVE_WAITING, self.node, node, *lane, now_ms, keep, limit)
             return [Moved(*row) for row in rows]
 
         return await self._connections['wait'].run(update)

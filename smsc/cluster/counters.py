@@ -11,7 +11,7 @@ counts alone, and what it counts meanwhile stays its own. Whoever starts reads f
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import msgspec
 import structlog
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TELL_S = 0.05
 AT_ONCE = 500  # messages in one telling, some 40 kB; so many are not kept back
 EARLY_BOUND = 2_000  # tellings that wait for the end of a start
-MAX_OCTETS = 1 << 20
+MAX_OCTETS = 1 << 22
 AHEAD_MS = 60_000  # that the clock of another node may be
 MAX_CODE = 8  # characters of a country
 MAX_DIGITS = 20
@@ -147,7 +147,8 @@ class Counters:
         self._gathered, self._failures, self.parts.gathered = [], [], []
         node = self._core.configuration.node
         for at in range(0, max(len(messages), len(failures), len(of_parts)), AT_ONCE):
-            told = Told(node, *(some[at : at + AT_ONCE] for some in (messages, failures, of_parts)))
+            page = slice(at, at + AT_ONCE)
+            told = Told(node, messages[page], failures[page], of_parts[page])
             self._send(bytes([node]) + self._encode(told), len(told.messages) + len(told.failures))
 
     def _send(self, octets: bytes, items: int) -> None:
@@ -246,7 +247,8 @@ def _is_sound(counted: Counted, now_ms: int) -> bool:
     )
 
 
-def _hears(step: Any) -> bool:
+def _hears(step: object) -> TypeGuard[Hearing]:
+    """Return whether a step counts messages."""
     return hasattr(step, 'hear') and getattr(step, 'counts', True)
 
 

@@ -85,14 +85,19 @@ class Handoff:
         if not outbox.offline or outbox.elsewhere is not elsewhere:
             return 0
         now_ms = core.shelf.end_of_lane()
-        moved = await core.store.give_waiting(outbox.name, elsewhere.node, now_ms, core.shelf.taken_up, PAGE)
-        for lane in moved:
-            outbox.count_out(lane.account, lane.priority, lane.messages)
+        count, moved = 0, []
+        for lane in sorted(outbox.lanes, key=lambda lane: -lane.priority):
+            if count < PAGE and (lane.on_disk or lane.deferred):
+                place, keep = (outbox.name, lane.priority, lane.account), core.shelf.taken_up
+                for part in await core.store.give_waiting(place, elsewhere.node, now_ms, keep, PAGE - count):
+                    moved.append(part)
+                    count += part.messages
+        for part in moved:
+            outbox.count_out(part.account, part.priority, part.messages)
             if outbox.name.startswith('upstream '):
-                core.account(lane.account).waiting -= lane.messages
+                core.account(part.account).waiting -= part.messages
         if moved:
             self._poke(elsewhere.node, moved)
-        count = sum(lane.messages for lane in moved)
         self.given += count
         return count
 

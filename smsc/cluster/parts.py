@@ -20,7 +20,7 @@ from domain.message import Message
 from routing.facts import Facts
 from routing.steps import Verdict
 from routing.table import Decision
-from smsc.joined_parts import Parts, PartsKey, mark_of, marks_of
+from smsc.joined_parts import Parts, PartsKey, marks_of
 
 if TYPE_CHECKING:
     from smsc.core import Core
@@ -56,7 +56,7 @@ class Way(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ToldParts(msgspec.Struct, array_like=True, frozen=True):
-    """Parts of one message: `marks` are checksums of what is said in them, by number. With a `way` they are decided,
+    """Parts of one message, by number: with a `way` they are decided, and `marks` are checksums of what they say;
     without they are held, with these `ids`.
     """
 
@@ -66,7 +66,7 @@ class ToldParts(msgspec.Struct, array_like=True, frozen=True):
     reference: int
     wide: bool
     total: int
-    marks: dict[int, int]
+    marks: dict[int, int] = {}
     ids: dict[int, int] = {}
     way: Way | None = None
 
@@ -117,7 +117,7 @@ class PartsElsewhere:
     def note_held(self, key: PartsKey, sequence: int, message: Message) -> None:
         """Gather that a part is held here."""
         if self.is_shared:
-            self.gathered.append(ToldParts(*key, {sequence: mark_of(message)}, {sequence: message.id}))
+            self.gathered.append(ToldParts(*key, ids={sequence: message.id}))
             self._consider(key)
 
     # What is heard
@@ -128,18 +128,27 @@ class PartsElsewhere:
             if one.account not in self._core.configuration.accounts or not one.is_sound:
                 continue
             if one.way is None:
-                self._note_elsewhere(one.key, {number: (node, part_id) for number, part_id in one.ids.items()})
+                self._note_elsewhere(node, one)
             else:
                 self._held.pop(one.key, None)
                 self._take(one, one.way)
         self._core.joining.stage.kick()
 
-    def _note_elsewhere(self, key: PartsKey, places: dict[int, Place]) -> None:
-        self._held.setdefault(key, {}).update(places)
+    def _note_elsewhere(self, node: int, told: ToldParts) -> None:
+        """Another node holds parts; if it is the judge it may have started just now, and is told what is held here."""
+        key = told.key
+        self._held.setdefault(key, {}).update({number: (node, part_id) for number, part_id in told.ids.items()})
         self._held.move_to_end(key)
         if len(self._held) > ELSEWHERE_BOUND:
             self._held.popitem(last=False)
+        here = self._core.joining.joiner.held(key)
+        if here is not None and node == self._judge_of(key) < self._core.configuration.node:
+            ids = {number: message.id for number, message in zip(here.numbers, here.messages, strict=True)}
+            self.gathered.append(ToldParts(*key, ids=ids))
         self._consider(key)
+
+    def _judge_of(self, key: PartsKey) -> int:
+        return min(node for node, _ in self._held[key].values())
 
     def _take(self, told: ToldParts, way: Way) -> None:
         """Put another node's decision on the parts that are held here, and on those to come."""
@@ -155,11 +164,11 @@ class PartsElsewhere:
     def _consider(self, key: PartsKey) -> None:
         """Judge a message of which all parts are held somewhere, if that is for this node to do."""
         elsewhere = self._held.get(key)
-        here = self._core.joining.joiner.held_numbers(key)
-        if not here or not elsewhere or len(here | elsewhere.keys()) < key.total:
+        here = self._core.joining.joiner.held(key) if elsewhere else None
+        if not elsewhere or here is None or len(set(here.numbers) | elsewhere.keys()) < key.total:
             return
-        if self._core.configuration.node < min(node for node, _ in elsewhere.values()):
-            self._due[key] = {number: place for number, place in elsewhere.items() if number not in here}
+        if self._core.configuration.node < self._judge_of(key):
+            self._due[key] = {number: place for number, place in elsewhere.items() if number not in here.numbers}
 
     async def judge_due(self) -> None:
         """Judge what is for this node to judge; parts that are held no more leave the others to their time."""

@@ -117,6 +117,7 @@ async def test_all_messages_to_a_number_are_cancelled_wherever_they_are(bench):
 
 
 @pytest.mark.wire('C32')
+@pytest.mark.parametrize('bench', ['disk'], indirect=True)
 async def test_a_message_is_replaced_at_a_node_that_does_not_have_it(bench):
     (message_id,) = await bench.queue()
     assert await status_of(bench.there, replace(message_id)) == S.ESME_ROK
@@ -125,6 +126,7 @@ async def test_a_message_is_replaced_at_a_node_that_does_not_have_it(bench):
 
 
 @pytest.mark.wire('C23')
+@pytest.mark.parametrize('bench', ['memory'], indirect=True)
 async def test_the_newest_of_a_kind_is_replaced_whichever_node_has_it(bench):
     older = await bench.there.submit(b'older')
     (newer,) = await bench.queue()

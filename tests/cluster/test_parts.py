@@ -56,10 +56,10 @@ def parts_at(smsc):
 async def test_parts_that_come_by_two_nodes_at_once_are_not_split_over_routes(two_ways):
     first, _, mts, beeline, here, there = await two_ways(HALVES)
     messages = [parts_of(b'one ', b'two', reference=number) for number in range(MESSAGES)]
+    await here.submit_all(messages.pop())  # so that it is not the same turn of the split at both nodes
     swapped = [parts[:: 1 - 2 * (number % 2)] for number, parts in enumerate(messages)]
-    await asyncio.gather(
-        here.submit_all(parts[0] for parts in swapped), there.submit_all(parts[1] for parts in swapped)
-    )
+    firsts, seconds = ([parts[place] for parts in swapped] for place in (0, 1))
+    await asyncio.gather(here.submit_all(firsts), there.submit_all(seconds))
     await until(lambda: len(mts.submits) + len(beeline.submits) == 2 * MESSAGES)
     assert min(len(parts_at(smsc)) for smsc in (mts, beeline)) > 0
     for smsc in (mts, beeline):

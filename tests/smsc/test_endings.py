@@ -178,7 +178,7 @@ async def test_a_receipt_that_waits_for_its_esme_is_not_forgotten_with_an_old_id
     await esme.submit(registered_delivery=0)
     await found.settle(DELIVERED=1, ACCEPTED=1)
     mts.trim_old(1 << 62)  # as when they wait for long
-    await found.node.upkeep.save_low_water()
+    await found.node.core.cluster.beat()
     assert await core.store.low_water() <= int(message_id)
     await found.stop()
     await found.start()

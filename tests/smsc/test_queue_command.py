@@ -136,6 +136,37 @@ async def test_a_paused_queue_takes_messages_sends_none_and_stays_so_after_a_res
     ]
 
 
+async def test_one_accounts_queue_is_paused_and_the_others_go_on(product, start_smsc, bind):
+    operator = await start_smsc()
+    found = await product(
+        upstreams={'mts': upstream(operator.port)},
+        accounts={'bank': account(), 'shop': account(password='Kw3-shop')},
+        queues={'memory': 100},
+    )
+    await everywhere_bound(operator)
+    esme, shop = await bind(found), await bind(found, 'shop', password='Kw3-shop')
+    operator.script = lambda pdu: None
+    await esme.submit_all(numbered(150))  # a window of 100, and 50 in memory
+    await operator.submitted(100)
+    said = await smsc(found, 'pause', 'mts', '--account', 'bank')
+    assert said == 'queue mts / bank is paused\n'
+    outbox = found.node.core.upstreams['mts'].feed.outbox
+    assert outbox.in_memory == 0
+    await shop.submit_all(numbered(5, first=500))
+    await esme.submit_all(numbered(20, first=150))
+    operator.script = lambda pdu: operator.next_id()
+    for pdu in list(operator.submits):
+        operator.respond(operator.bound[0], pdu, operator.next_id())
+    await operator.submitted(105)
+    assert texts(operator)[100:] == [b'%04d' % n for n in range(500, 505)]
+    shown = await command_json(found, 'queue', '--json')
+    assert shown['upstreams']['mts']['accounts_paused'] == ['bank']
+    await all_on_disk(found, 70)
+    assert await smsc(found, 'resume', 'mts', '--account', 'bank') == 'queue mts / bank is sent\n'
+    await operator.submitted(175)
+    assert texts(operator)[105:] == [b'%04d' % n for n in range(100, 170)]
+
+
 async def test_a_drained_queue_is_sent_and_what_is_new_goes_elsewhere(product, start_smsc, bind):
     operator, other = await start_smsc(), await start_smsc()
     found = await product(
