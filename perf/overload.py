@@ -28,6 +28,7 @@ from perf.report import format_table, show, tell
 
 _WARM_UP = 20_000
 _MODEST_PER_S = 50
+UNLIMITED = {'rate_per_s': 1_000_000, 'waiting': 100_000_000}
 SLOWING = {'ESME_RTHROTTLED', 'ESME_RMSGQFUL'}
 
 
@@ -67,7 +68,8 @@ async def offer(bench: Bench, name: str, rate_per_s: float, seconds: float) -> R
     """Offer so many messages a second."""
     tell(f'{name}: {rate_per_s:,.0f}/s for {seconds:g} s')
     crowd = bench.load(messages=int(rate_per_s * seconds), rate_per_s=rate_per_s)
-    modest = bench.load(messages=int(_MODEST_PER_S * seconds), rate_per_s=_MODEST_PER_S, binds=1, window=10)
+    number = int(_MODEST_PER_S * seconds)
+    modest = bench.load(messages=number, rate_per_s=_MODEST_PER_S, binds=1, window=10, system_id='modest')
     result, beside = await asyncio.gather(bench.run(crowd), bench.run(modest))
     assert bench.server is not None
     return Run(name, rate_per_s, result, beside, resident_mb(bench.server.pid))
@@ -75,7 +77,10 @@ async def offer(bench: Bench, name: str, rate_per_s: float, seconds: float) -> R
 
 async def run(arguments: argparse.Namespace) -> Report:
     """Capacity, then the two rates, on one bench."""
-    async with Bench(BenchSettings(binds=arguments.binds, window=arguments.window, links=2)) as bench:
+    account = {'password': 'secret', 'binds': 2 * arguments.binds, 'window': arguments.window} | UNLIMITED
+    accounts = {name: {'system_id': name, **account} for name in ('load', 'modest')}
+    settings = BenchSettings(binds=arguments.binds, window=arguments.window, links=2, server={'accounts': accounts})
+    async with Bench(settings) as bench:
         await bench.run(bench.load(messages=_WARM_UP, window=50))
         capacity_per_s = arguments.capacity
         if not capacity_per_s:

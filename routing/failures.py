@@ -4,6 +4,9 @@ Only numbers that failed are held, and of those the ones that did most recently:
 its failures anew, as after a restart. Nothing is put on a list too early by that.
 """
 
+from collections.abc import Iterable
+from itertools import islice
+
 MINUTE_MS = 60_000
 APART_MIN = 1
 """Failures of one minute count as one: they are parts of one message, or attempts at it."""
@@ -42,6 +45,16 @@ class Failures:
             del self._failed[next(iter(self._failed))]
             self.forgotten += 1
         return False
+
+    def newest(self, most: int) -> list[tuple[int, int]]:
+        """Return the numbers that failed last, at most so many, oldest first, each with its failures for `learn`."""
+        return list(islice(self._failed.items(), max(0, len(self._failed) - most), None))
+
+    def learn(self, counted: Iterable[tuple[int, int]]) -> None:
+        """Go on with what another node has counted, where nothing is known here."""
+        for number, packed in counted:
+            if number > 0 and 0 < packed >> 2 * _MINUTES < self.failures and len(self._failed) < self.bound:
+                self._failed.setdefault(number, packed)
 
     def note_delivery(self, number: int) -> bool:
         """The number takes messages: what failed before does not count. Return whether anything had."""

@@ -27,7 +27,7 @@ from pdu.pdus import (
 from pdu.reader import PduReader
 from pdu.status import CommandStatus
 from pdu.tlvs import Tag, integer, make
-from smpp.states import BOUND, BOUND_BY, RECEIVABLE, TRANSITIONS, Event, Role, State
+from smpp.states import BOUND, BOUND_BY, FROM_SMSC, RECEIVABLE, TRANSITIONS, Event, Role, State
 from smpp.terms import Own, Received, SessionError, SessionSettings
 from smpp.versions import SMPP_3_3, SMPP_3_4, SMPP_5_0, version_for, without_tlvs
 from smpp.window import LATE_BOUND, Window
@@ -162,7 +162,16 @@ class Session:
         elif isinstance(pdu, Unbind):
             self._handle_unbind(pdu, now)
         elif command_id not in _UNANSWERED:
-            self._answer(command_id, pdu.sequence_number, CommandStatus.ESME_RINVBNDSTS)
+            self._answer(command_id, pdu.sequence_number, self._out_of_state(command_id))
+
+    def _out_of_state(self, command_id: int) -> int:
+        """Return what a request is told that this state does not allow: what crosses our unbind on its way from the
+        operator, as receipts do, stays with the operator (wire.md F18), which takes most other errors for final.
+        """
+        crosses = self._leaving and self._unbind_request is None or Own.UNBIND in self.window.pending.values()
+        if self.role is Role.ESME and command_id in FROM_SMSC and self.state is State.UNBINDING and crosses:
+            return int(CommandStatus.ESME_RX_T_APPN)
+        return int(CommandStatus.ESME_RINVBNDSTS)
 
     def _handle_malformed(self, pdu: Malformed, received: Received) -> None:
         self.malformed += 1

@@ -68,7 +68,7 @@ _FROM_ESME = frozenset(
         CommandId.REPLACE_SM,
     )
 )
-_FROM_SMSC = frozenset(
+FROM_SMSC = frozenset(
     int(command) for command in (CommandId.DELIVER_SM, CommandId.DATA_SM, CommandId.ALERT_NOTIFICATION)
 )
 _NOTHING: frozenset[int] = frozenset()
@@ -79,8 +79,8 @@ RECEIVABLE: dict[tuple[Role, State], frozenset[int]] = {
     (Role.SMSC, State.BOUND_TX): _FROM_ESME,
     (Role.SMSC, State.BOUND_TRX): _FROM_ESME,
     (Role.SMSC, State.BOUND_RX): frozenset({int(CommandId.DATA_SM)}),
-    (Role.ESME, State.BOUND_RX): _FROM_SMSC,
-    (Role.ESME, State.BOUND_TRX): _FROM_SMSC,
+    (Role.ESME, State.BOUND_RX): FROM_SMSC,
+    (Role.ESME, State.BOUND_TRX): FROM_SMSC,
 }
 """The message commands a session may receive; bind, unbind, enquire_link and responses are the session's own affair."""
 

@@ -79,7 +79,6 @@ class Ingress:
         now = self.core.loop.time()
         later = len(submits)
         share = self.overload.share
-        self._feeding.add(connection)
         for pdu in submits:
             later -= 1
             try:
@@ -96,6 +95,8 @@ class Ingress:
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 session.refuse(pdu, refusal.command_status)
+        if self.accepting.items:
+            self._feeding.add(connection)
         self.accepting.kick()
         if self._too_much and self.core.store.health.available:  # else they are to hear at once that it is away
             self._paused.add(connection)

@@ -50,6 +50,7 @@ class Recalling:
     async def read_duplicates(self, last_id: int) -> None:
         """Read what may be sent again, up to `last_id`; to be awaited before anybody binds."""
         await recall_duplicates(self._core.store.recent, self._steps(DuplicateStep), self._facts_of, last_id)
+        await self._core.cluster.counters.learn_failures()
         self._core.cluster.counters.take_up()
 
     async def read_parts(self, last_id: int) -> None:

@@ -26,6 +26,7 @@ from smsc import __version__
 from smsc import config as configurations
 from smsc.clock import CLOCK, wall_ms
 from smsc.cluster.places import Place, in_place
+from smsc.cluster.telling import told_everywhere
 from smsc.config.registered_senders import SendersFileError
 from smsc.config.schema import Configuration, Listen, StoreConfig
 from smsc.control import ControlError, ControlServer, Handler
@@ -129,12 +130,14 @@ class Server:
             await http.start()
         stack.push_async_callback(http.stop)
         handlers: dict[str, Handler] = {'status': self._status(statuses), 'reload': self._handle_reload}
-        handlers['switch'] = node.switchboard.handle
+        told = partial(told_everywhere, node.core)
+        handlers['switch'] = told('switch', node.switchboard.handle, lambda _: node.switchboard.read())
         handlers['route'] = partial(answer_question, node)
         handlers['route_mo'] = partial(answer_mo_question, node)
         handlers['plan'] = plan_handler(node.core.policy.plan, data)
-        handlers['stop_lists'] = node.core.stop_lists.handle_look
-        handlers['credit'] = self._handle_credit
+        stop_lists = node.core.stop_lists
+        handlers['stop_lists'] = told('stop_lists', stop_lists.handle_look, stop_lists.handle_look)
+        handlers['credit'] = told('credit', self._handle_credit, self._handle_credit)
         handlers['ready'] = self._is_ready
         handlers['queues'] = QueuesShown(node.core, statuses.upstream_rates).handle
         handlers['queue_work'] = QueueWork(node.core).handle

@@ -59,6 +59,7 @@ class Cluster:
         self.asking = Asking(core.configuration.node, self._publish, self._is_fenced)
         self.counters = Counters(core, self._tell_all, self.between is not None)
         self.parts = self.counters.parts
+        self.counters.serve(self.asking.handlers)
         self.alive_peers: tuple[int, ...] = ()
         self._handlers: dict[str, Callable[[bytes], None]] = {}
         self._said: Presence | None = None

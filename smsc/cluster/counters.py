@@ -11,7 +11,7 @@ counts alone, and what it counts meanwhile stays its own. Whoever starts reads f
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import msgspec
 import structlog
@@ -24,6 +24,7 @@ from smsc.cluster.parts import PartsElsewhere, ToldParts
 
 if TYPE_CHECKING:
     from routing.decider import Decider
+    from smsc.cluster.asking import Handler
     from smsc.core import Core
 
 TELL_S = 0.05
@@ -33,6 +34,9 @@ MAX_OCTETS = 1 << 22
 AHEAD_MS = 60_000  # that the clock of another node may be
 MAX_CODE = 8  # characters of a country
 MAX_DIGITS = 20
+FAILURES = 'failures'
+MOST_FAILURES = 20_000  # that a node which starts is told of; as many as an answer may hold
+LEARN_S = 2.0
 
 log = structlog.get_logger()
 
@@ -107,6 +111,10 @@ class Counters:
 
     # What is told
 
+    def serve(self, handlers: 'dict[str, Handler]') -> None:
+        """Answer nodes that start."""
+        handlers[FAILURES] = self._answer_failures
+
     def note(self, messages: Iterable[Message]) -> None:
         """Gather a batch that is committed; of each message the facts that steps went by."""
         gathered = self._gathered
@@ -162,6 +170,25 @@ class Counters:
         if not self._is_alone:
             self._is_alone = True
             log.warning('counters.alone', effect='limits and duplicates hold for each node by itself')
+
+    # What was counted before this node started
+
+    async def learn_failures(self) -> None:
+        """Go on with the failures that another node has counted: else a delivery that ends them here goes untold."""
+        cluster, failures = self._core.cluster, self._core.stop_lists.failures
+        others = cluster.living()[1:]
+        if failures is None or not others:
+            return
+        answers = await cluster.asking.ask([min(others)], FAILURES, timeout_s=LEARN_S)
+        for counted in answers.values.values():
+            try:
+                failures.learn(msgspec.convert(counted, list[tuple[int, int]]))
+            except msgspec.ValidationError:
+                log.warning('counters.strange', node=min(others))
+
+    async def _answer_failures(self, arguments: dict[str, Any]) -> list[tuple[int, int]]:
+        failures = self._core.stop_lists.failures
+        return failures.newest(MOST_FAILURES) if failures is not None else []
 
     # What is heard
 

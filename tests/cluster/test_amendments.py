@@ -144,11 +144,13 @@ async def test_while_nodes_cannot_be_asked_nobody_says_that_a_message_is_not_que
     here, there = await bind(first), await bind(second)
     message_id = await here.submit()
     own_redis.stop()
+
+    async def see_it(available):
+        return {await node.metric('smsc_cluster_redis_available') for node in (first, second)} == {available}
+
+    await until_async(partial(see_it, 0))
     asked = [cancel(message_id), replace(message_id), submit(replace_if_present_flag=1)]
     assert [answer.command_status for answer in await there.ask_all(asked)] == [S.ESME_RSYSERR] * 3
     own_redis.start()
-
-    async def is_cancelled():
-        return await status_of(there, cancel(message_id)) == S.ESME_ROK
-
-    await until_async(is_cancelled)
+    await until_async(partial(see_it, 1))
+    assert await status_of(there, cancel(message_id)) == S.ESME_ROK

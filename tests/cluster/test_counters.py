@@ -17,6 +17,7 @@ from routing.stop_lists import StopLists
 from routing.table import RouteTable
 from smsc.clock import wall_ms
 from smsc.cluster import counters
+from smsc.cluster.asking import Answers
 from smsc.cluster.counters import Counters
 from smsc.config.policy_schema import AutomaticConfig
 from smsc.stop_lists import StopListKeeping
@@ -268,3 +269,33 @@ def test_a_delivery_at_one_node_ends_the_row_of_failures_at_the_others(two):
     second.fail(MessageState.DELIVERED)
     first.fail(minutes=2)
     assert (first.listed, second.listed) == ([], [])
+
+
+async def test_a_node_that_starts_goes_on_with_the_failures_that_another_has_counted(two):
+    first, second = two
+    first.others = []
+    first.fail()
+    asked = {}
+    first.counters.serve(asked)
+
+    async def ask(nodes, what, timeout_s):
+        return Answers({1: await asked[what]({})}) if nodes == [1] else Answers({})
+
+    second.core.cluster.living = lambda: [2, 1]
+    second.core.cluster.asking = SimpleNamespace(ask=ask)
+    await second.counters.learn_failures()
+    second.fail(minutes=2)
+    assert second.listed == [NUMBER]
+
+
+async def test_what_is_no_answer_about_failures_is_passed_over(two):
+    _, second = two
+
+    async def ask(nodes, what, timeout_s):
+        return Answers({1: [['x', 1], [NUMBER, -1]]})
+
+    second.core.cluster.living = lambda: [2, 1]
+    second.core.cluster.asking = SimpleNamespace(ask=ask)
+    await second.counters.learn_failures()
+    second.keeping.failures.learn([(NUMBER, -1), (-1, 1 << 52), (NUMBER, 1 << 62)])
+    assert len(second.keeping.failures) == 0
