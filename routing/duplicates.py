@@ -12,6 +12,7 @@ so that a hash and an id are all there is to remember: about 130 octets a messag
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from hashlib import sha256
+from struct import Struct
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ from routing.steps import Verdict
 Answer = Literal['first', 'refuse', 'drop']
 By = Literal['destination', 'text', 'source_addr', 'user_message_reference']
 
-HASH_OCTETS = 8
+FIRST_64 = Struct('>Q').unpack_from
 ALL: tuple[By, ...] = ('destination', 'text', 'source_addr', 'user_message_reference')
 
 
@@ -39,7 +40,8 @@ class SharedHash:
 
     def __call__(self, said: tuple[Any, ...]) -> int:
         """Return the hash of what a message says."""
-        return int.from_bytes(sha256(self.key + self._encode(said)).digest()[:HASH_OCTETS])  # what is quickest here
+        first: int = FIRST_64(sha256(self.key + self._encode(said)).digest())[0]  # the quickest there is with a key
+        return first
 
 
 class SeenMessages:

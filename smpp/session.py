@@ -168,7 +168,7 @@ class Session:
         """Return what a request is told that this state does not allow: what crosses our unbind on its way from the
         operator, as receipts do, stays with the operator (wire.md F18), which takes most other errors for final.
         """
-        crosses = self._leaving and self._unbind_request is None or Own.UNBIND in self.window.pending.values()
+        crosses = (self._leaving and self._unbind_request is None) or Own.UNBIND in self.window.pending.values()
         if self.role is Role.ESME and command_id in FROM_SMSC and self.state is State.UNBINDING and crosses:
             return int(CommandStatus.ESME_RX_T_APPN)
         return int(CommandStatus.ESME_RINVBNDSTS)

@@ -198,6 +198,10 @@ def _state(core: 'Core', name: str) -> str:
         return 'not configured'
     if upstream.feed.off:
         return 'switched off by hand'
+    if upstream.draining:
+        return 'drained by hand'
+    if upstream.feed.on_hold:
+        return 'paused by hand: what is for it waits'
     return 'available' if upstream.available else 'not available now'
 
 

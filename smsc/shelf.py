@@ -41,6 +41,7 @@ class DiskShelf:
         self.on_finished: Callable[[list[Outcome], set[int]], None] = lambda outcomes, changed: None
         self.on_handed: Callable[[list[tuple[Elsewhere, Message]], int], None] = lambda handed, due_at: None
         self.on_expired: Callable[[list[tuple[str, Message]]], None] = lambda expired: None
+        self.on_forgotten: Callable[[], Awaitable[None]] = _look_at_nothing
         self.outbox_of: Callable[[Message], Outbox] = self._missing
         self.keep_until: Callable[[Message], int] = lambda message: message.expires_at
         self.rows = RowsInMemory()
@@ -75,7 +76,8 @@ class DiskShelf:
 
     def keeps(self, outbox: Outbox, message: Message) -> bool:
         """Return whether a message that was read from disk has its row in this outbox, not in one it was moved from."""
-        return self.rows.read.get(message.id) is outbox
+        found = self.rows.read.get(message.id)
+        return found is not None and found[0] is outbox
 
     def put(self, outbox: Outbox | Elsewhere, message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` (Unix milliseconds) 0 means at the end of its lane."""
@@ -139,6 +141,12 @@ class DiskShelf:
         """Yield the ids that leave from now on: a read under way may bring their rows although they are deleted."""
         return self.rows.noting_who_leaves()
 
+    @property
+    def in_memory(self) -> dict[int, Message]:
+        """What memory holds of the disk, by id: read from there, or on its way there."""
+        read = {message_id: message for message_id, (_, message) in self.rows.read.items()}
+        return read | {message.id: message for _, message, _ in self._entries}
+
     def coming_to(self, outbox: Outbox) -> list[Message]:
         """Return what is on its way to the disk for an outbox, due or not."""
         return [message for of, message, _ in self._entries if of is outbox]
@@ -155,7 +163,7 @@ class DiskShelf:
 
     def hold(self, message: Message, outbox: Outbox) -> None:
         """Read a message from disk on somebody's behalf; `left` ends it."""
-        self.rows.read[message.id] = outbox
+        self.rows.read[message.id] = outbox, message
 
     async def end(self, outcomes: list[Outcome]) -> frozenset[int]:
         """Commit final states, receipts by way of the disk; return the ids that were not final before."""
@@ -327,6 +335,10 @@ class DiskShelf:
 
     def _missing(self, message: Message) -> Outbox:
         raise LookupError(f'no outbox for message {message.id}')
+
+
+async def _look_at_nothing() -> None:
+    """Whoever has its disk to itself knows how much is there."""
 
 
 def _waiting(place: Outbox | Elsewhere, message: Message, due_at: int, expires_at: int) -> Waiting:

@@ -90,7 +90,7 @@ class ShelfReads:
             outbox.count(lane, due=max(0, 1 - lane.on_disk))
             self.wanted[outbox] = None
         new = [row.message for row in self._rows.at_rest(rows, left)]
-        self._rows.read.update((message.id, outbox) for message in new)
+        self._rows.read.update((message.id, (outbox, message)) for message in new)
         outbox.add_fetched(lane, new)
 
     @staticmethod
@@ -120,9 +120,13 @@ class ShelfReads:
                 if not (lane.on_disk or lane.deferred):
                     places.append((name, priority, account, *lane.cursor))
         if places:
+            found = False
             for name, priority, account in await self._store.lanes_with_more(places):
                 outbox = online[name]
                 outbox.count(outbox.lane(priority, account), deferred=1)
+                found = True
+            if found:
+                await self._shelf.on_forgotten()
 
     def _forget_gone(self, outbox: Outbox, on_disk: set[tuple[str, int, str]]) -> None:
         """Forget what counts say of lanes that are not on disk, nor on their way there, and what is empty besides."""

@@ -24,10 +24,10 @@ AnyRow = TypeVar('AnyRow', bound=Row)
 
 
 class RowsInMemory:
-    """The ids of their messages: `read` with the outbox that has the row, `expiring` without."""
+    """The ids of their messages: `read` with the outbox that has the row and the message, `expiring` without."""
 
     def __init__(self) -> None:
-        self.read: dict[int, Outbox] = {}
+        self.read: dict[int, tuple[Outbox, Message]] = {}
         self.expiring: set[int] = set()  # handed out as out of time, and not yet gone from disk
         self._left_meanwhile: set[int] | None = None
 

@@ -17,6 +17,7 @@ TIMEOUT_S = 30.0
 GIVE_UP_S = 10.0
 _DEPTHS = statement('queue_depths')
 _PAGE = statement('queue_page')
+_COUNT_AT_REST = statement('count_at_rest')
 
 
 class DepthOnDisk(msgspec.Struct, frozen=True):
@@ -84,6 +85,19 @@ class QueuesOnDisk:
             return [LaneRow(row['seq'], row['due_at'], row['begun'], waiting_message_of(row)) for row in rows]
 
         return await self._waiting.run(fetch, give_up_s)
+
+    async def count_at_rest(self, in_memory: list[int], limit: int) -> dict[str, int] | None:
+        """Return by account how many messages wait on disk for upstreams, without those that memory holds.
+
+        None when there are `limit` of them or more.
+        """
+
+        async def fetch(connection: Connection, doubtful: bool) -> dict[str, int]:
+            rows = await connection.fetch(_COUNT_AT_REST, self._node, in_memory, limit)
+            return {row[0]: row[1] for row in rows}
+
+        counts = await self._waiting.run(fetch)
+        return counts if sum(counts.values()) < limit else None
 
     async def begin_record(self, who: str, what: str) -> int:
         """Commit to the audit that somebody begins work on a queue; return the number of the entry."""

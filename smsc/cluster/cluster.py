@@ -20,6 +20,7 @@ from smsc.cluster.handoff import Handoff
 from smsc.cluster.links import LinkLeases
 from smsc.cluster.presence import Peers, Presence, node_of_account, node_of_upstream
 from smsc.cluster.receipts import ReceiptExchange
+from smsc.cluster.recounting import Recounting
 from smsc.cluster.shares import Shares
 from smsc.cluster.takeover import take_over
 from smsc.outbox import Elsewhere, Outbox
@@ -56,6 +57,7 @@ class Cluster:
         self.bind_counts = BindCounts(core, self.between, self.living, self.peers)
         self.handoff = Handoff(core, partial(self._publish, 'moved'))
         self.receipts = ReceiptExchange(core, partial(self._publish, 'receipts'))
+        self.recounting = Recounting(core)
         self.asking = Asking(core.configuration.node, self._publish, self._is_fenced)
         self.counters = Counters(core, self._tell_all, self.between is not None)
         self.parts = self.counters.parts
@@ -97,6 +99,7 @@ class Cluster:
             self._tasks.append(asyncio.create_task(self._keep_telling(), name='counters'))
         if self.beating.config is not None:
             self._tasks.append(asyncio.create_task(self._keep_sharing(), name='shares'))
+            self._tasks.append(asyncio.create_task(self._keep_looking(), name='look'))
             if self.between is None:
                 effect = 'each node has all links and an even part of limits; binds are counted by each'
                 log.warning('cluster.no_redis', effect=effect, do='set store.redis')
@@ -256,7 +259,18 @@ class Cluster:
                 self.say()
                 self.place()
                 self.receipts.tick(self._core.loop.time())
+            except Exception:
+                log.exception('cluster.error')
+            await asyncio.sleep(SAY_S)
+
+    async def _keep_looking(self) -> None:
+        """Ask the store now and then for what other nodes may have done there."""
+        while True:
+            try:
                 await self.receipts.look()
+                await self.recounting.tick(self._core.loop.time())
+            except StoreUnavailable as error:
+                log.warning('cluster.later', reason=str(error))
             except Exception:
                 log.exception('cluster.error')
             await asyncio.sleep(SAY_S)

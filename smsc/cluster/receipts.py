@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from domain.errors import StoreUnavailable
 from smsc.correlation import Found, Key
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ class ReceiptExchange:
         await self._receipts.load_parked()
 
     async def look(self) -> None:
-        """Look for the messages of parked receipts whose turn it is."""
+        """Look for the messages of parked receipts whose turn it is. Raises the store's errors; they stay parked."""
         now, due = self._core.loop.time(), dict[Key, float]()
         while self._to_look and self._to_look[0][0] <= now and len(due) < LOOK_PAGE:
             _, pause_s, key = heapq.heappop(self._to_look)
@@ -229,8 +228,7 @@ class ReceiptExchange:
             return
         try:
             await self._receipts.end_parked(list(due))
-        except StoreUnavailable:
-            pass
-        for key, pause_s in due.items():
-            if key in self._receipts.parked:
-                self.look_again(key, min(2 * pause_s, LOOK_LAST_S))
+        finally:  # also what could not be looked for now
+            for key, pause_s in due.items():
+                if key in self._receipts.parked:
+                    self.look_again(key, min(2 * pause_s, LOOK_LAST_S))

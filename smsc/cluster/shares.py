@@ -199,10 +199,7 @@ def wish_of_upstream(upstream: 'Upstream', holding: Holding, now: float, nodes: 
 def wish_of_account(account: 'Account', holding: Holding, now: float, nodes: int) -> Wish:
     """Return what a node wants to accept of an account: what its sessions submit, refused or not.
 
-    Without a session one a second is kept for the first message, where the limit allows it.
+    What nobody has use for is divided evenly, also to nodes without a session: one that binds may begin at once.
     """
     passed, refused = holding.look(now)
-    limit = account.rate.limit_per_s
-    if not account.sessions:
-        return Wish(0, int(limit >= FLOOR_FRACTION * nodes), 0)
-    return Wish(passed + refused, floor_of(limit, nodes), len(account.sessions))
+    return Wish(passed + refused, floor_of(account.rate.limit_per_s, nodes), 1)

@@ -4,6 +4,7 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.ids import first_id
 from pdu.receipt_text import MessageState
@@ -209,14 +210,17 @@ def test_what_the_store_has_is_not_counted_again_when_it_is_heard(two):
 def test_a_node_that_cannot_tell_counts_alone_and_goes_on_when_it_can(two):
     first, second = two
     first.telling = False
-    first.accept(user_data=b'a')
-    first.counters.tell()
-    assert (first.counters.dropped, second.counters.heard) == (1, 0)
-    first.telling = True
-    first.accept(user_data=b'b')
-    first.counters.tell()
-    assert second.accept(user_data=b'b').message_id
+    with capture_logs() as logs:
+        for text in (b'a', b'b'):
+            first.accept(user_data=text)
+            first.counters.tell()
+        assert (first.counters.dropped, second.counters.heard) == (2, 0)
+        first.telling = True
+        first.fail()
+    assert [one['event'] for one in logs] == ['counters.alone', 'counters.shared']
     assert second.accept(user_data=b'a') is None
+    second.counters.tell()
+    assert first.counters.heard == 1
 
 
 def test_much_is_told_at_once_and_in_pieces(two, monkeypatch):

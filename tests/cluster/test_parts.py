@@ -2,11 +2,15 @@
 
 import asyncio
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
 from pdu.receipt_text import MessageState
 from pdu.segments import concatenated, parse_udh
+from smsc.cluster.parts import PartsElsewhere, ToldParts, Way
+from smsc.joined_parts import Joiner, PartsKey
+from tests.domain.messages import mt_message
 from tests.product.peers import submit
 from tests.product.running import account, everywhere_bound, upstream
 from tests.product.waiting import until, until_async
@@ -100,3 +104,56 @@ async def test_a_decision_that_was_told_holds_for_parts_at_other_nodes(two_ways)
     await there.submit_all(parts[1:])
     await until(lambda: len(mts.submits) + len(beeline.submits) == 3)
     assert [*parts_at(mts).values(), *parts_at(beeline).values()] == [{1, 2, 3}]
+
+
+# One node, as it hears the others
+
+KEY = PartsKey('bank', b'MyBank', b'79161234567', 7, False, 3)
+
+
+def node(number):
+    """A node that holds the third of three parts."""
+    taken = []
+    joiner = Joiner()
+    message = mt_message()
+    joiner.add(KEY, 3, message, 0.0, 600.0)
+    joining = SimpleNamespace(
+        joiner=joiner, stage=SimpleNamespace(kick=int), take_decision=lambda *what: taken.append(what)
+    )
+    configuration = SimpleNamespace(node=number, accounts={'bank': None})
+    core = SimpleNamespace(configuration=configuration, joining=joining, upstreams={'mts': None})
+    found = PartsElsewhere(core, True)
+    return found, message, taken
+
+
+def test_a_judge_that_started_anew_is_told_again_what_others_hold_and_nobody_else_is():
+    found, message, _ = node(3)
+    found.hear(2, [ToldParts(*KEY, ids={2: 5})])
+    assert found.gathered == [ToldParts(*KEY, ids={3: message.id})]
+    found.hear(1, [ToldParts(*KEY, ids={1: 4})])
+    assert len(found.gathered) == 2
+    found.hear(2, [ToldParts(*KEY, ids={2: 5})])
+    assert len(found.gathered) == 2
+    judge, _, _ = node(1)
+    judge.hear(2, [ToldParts(*KEY, ids={1: 4})])
+    judge.hear(3, [ToldParts(*KEY, ids={2: 5})])
+    assert judge.gathered == []
+
+
+@pytest.mark.parametrize(
+    'told',
+    [
+        ToldParts('nobody', *KEY[1:], way=Way('rest', ('mts',))),
+        ToldParts(*KEY[:5], 256, way=Way('rest', ('mts',))),
+        ToldParts(*KEY, {4: 1}, way=Way('rest', ('mts',))),
+        ToldParts(*KEY, ids={0: 1}, way=Way('rest', ('mts',))),
+        ToldParts('bank', b'x' * 65, *KEY[2:], way=Way('rest', ('mts',))),
+        ToldParts(*KEY, way=Way('rest', ('unknown',))),
+    ],
+)
+def test_a_decision_that_cannot_be_one_of_ours_is_not_taken(told):
+    found, _, taken = node(2)
+    found.hear(1, [told])
+    assert taken == []
+    found.hear(1, [ToldParts(*KEY, {1: 1}, way=Way('rest', ('unknown', 'mts')))])
+    assert [(key, way.upstreams) for key, _, way in taken] == [(KEY, ('mts',))]

@@ -190,7 +190,12 @@ async def test_the_limits_of_an_upstream_and_of_an_account_hold_for_two_nodes_to
     await until(lambda: len(smsc.bound) == 2)
     arrived: list[float] = []
     clock = asyncio.get_running_loop().time
-    smsc.script = lambda pdu: arrived.append(clock()) or smsc.next_id()
+
+    def answer(pdu):
+        arrived.append(clock())
+        return smsc.next_id()
+
+    smsc.script = answer
     for node in (first, second):
         await (await bind(node)).submit_all(submit() for _ in range(20))
     shops = [await bind(node, 'shop') for node in (first, second)]

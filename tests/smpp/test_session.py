@@ -252,6 +252,21 @@ def test_our_unbind_after_the_peers_leaves_the_responses_in_flight_their_time():
     assert shown(sent_by(pair.smsc.session)) == [('SUBMIT_SM_RESP', 2, 0), ('UNBIND_RESP', 3, 0)]
 
 
+@pytest.mark.wire('F18', 'B14')
+def test_an_operator_keeps_what_crosses_our_unbind():
+    session = session_in(Role.ESME, State.BOUND_TRX)
+    session.begin_unbind(START, 'given back')
+    session.receive(encode(DeliverSm(7)), START)
+    assert shown(sent_by(session))[-1] == ('DELIVER_SM_RESP', 7, CommandStatus.ESME_RX_T_APPN)
+
+
+@pytest.mark.wire('B13')
+def test_an_operator_that_goes_on_after_its_own_unbind_is_told_that_it_is_not_bound():
+    session = session_in(Role.ESME, State.BOUND_TRX)
+    session.receive(encode(Unbind(7)) + encode(DeliverSm(8)), START)
+    assert shown(sent_by(session))[-1] == ('DELIVER_SM_RESP', 8, CommandStatus.ESME_RINVBNDSTS)
+
+
 # PDUs that are not as they should be
 
 
