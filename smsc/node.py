@@ -104,6 +104,7 @@ class Node:
         last_id = await self.recalling.hear_others(self.last_id)
         await self.recalling.read_duplicates(last_id)
         await self.recalling.read_parts(last_id)
+        await core.cluster.until_shared()
         smpp = core.configuration.smpp
         self.port = await self.listener.start(smpp.listen.host, smpp.listen.port)
         await self._listen_tls(core.configuration, contexts)

@@ -237,6 +237,10 @@ class Receipts:
 
     def handle_known(self, upstream: Upstream, upstream_message_id: str) -> None:
         """A submit_sm_resp told this id: if its receipt is parked, the message ends with it."""
+        if self._exchange.awaited and self._exchange.handle_known(upstream, upstream_message_id):
+            self.core.finishing.kick()
+            self.core.parting.kick()
+            return
         if not self.parked:
             return
         key: Key | None = (upstream.name, upstream_message_id)

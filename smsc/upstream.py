@@ -177,6 +177,8 @@ class Upstream:
             return 'down'
         if self.failing or watched.busy:
             return f'{"failing" if self.failing else "busy"}: {watched.reason}'
+        if self.feed.outbox.held:
+            return f'available, paused for {len(self.feed.outbox.held)} accounts'
         return 'available'
 
     def see_availability(self) -> None:

@@ -17,6 +17,7 @@ TIMEOUT_S = 30.0
 GIVE_UP_S = 10.0
 _DEPTHS = statement('queue_depths')
 _PAGE = statement('queue_page')
+_BEGUN = statement('queue_begun')
 _COUNT_AT_REST = statement('count_at_rest')
 
 
@@ -82,7 +83,8 @@ class QueuesOnDisk:
 
         async def fetch(connection: Connection, doubtful: bool) -> list[LaneRow]:
             rows = await connection.fetch(_PAGE, self._node, outbox, *lane, *after, limit)
-            return [LaneRow(row['seq'], row['due_at'], row['begun'], waiting_message_of(row)) for row in rows]
+            begun = await _begun(connection, [row['id'] for row in rows])
+            return [LaneRow(row['seq'], row['due_at'], row['id'] in begun, waiting_message_of(row)) for row in rows]
 
         return await self._waiting.run(fetch, give_up_s)
 
@@ -121,3 +123,9 @@ class QueuesOnDisk:
             )
 
         await self._upkeep.run(update, GIVE_UP_S)
+
+
+async def _begun(connection: Connection, ids: list[int]) -> set[int]:
+    if not ids:
+        return set()
+    return {row['message_id'] for row in await connection.fetch(_BEGUN, ids, min(ids), max(ids))}

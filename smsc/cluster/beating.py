@@ -95,6 +95,13 @@ class Beating:
             and (seen.row.taker in (None, self._membership.node) or not self.is_alive(seen.row.taker))
         ]
 
+    @property
+    def taken(self) -> list[NodeRow]:
+        """Nodes whose work was taken over and that are not back, if this node is the one to look after them."""
+        if any(node < self._membership.node for node in self.alive):
+            return []
+        return [seen.row for seen in self.seen.values() if seen.row.is_taken]
+
     def _stands_still(self, seen: Seen) -> bool:
         assert self.config is not None
         return self._clock() - seen.moved_at > self.config.dead_s

@@ -22,7 +22,7 @@ from smsc.cluster.presence import Peers, Presence, node_of_account, node_of_upst
 from smsc.cluster.receipts import ReceiptExchange
 from smsc.cluster.recounting import Recounting
 from smsc.cluster.shares import Shares
-from smsc.cluster.takeover import take_over
+from smsc.cluster.takeover import take_late, take_over
 from smsc.outbox import Elsewhere, Outbox
 from storage.between import Between, BetweenAway
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from smsc.core import Core
 
 BEAT_S = 1.0
+LATE_S = 5.0  # how often somebody looks whether anything was given to a node after it had died
 SAY_S = 0.25
 SAY_AGAIN_S = 1.0
 SHARE_S = 0.25
@@ -70,6 +71,7 @@ class Cluster:
         self._floor: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
+        self._late_at = 0.0
 
     async def start(self) -> None:
         """Begin to beat; until `take_up` the low-water mark stays as the node before left it."""
@@ -140,6 +142,19 @@ class Cluster:
         for row in self.beating.dead:
             self._taking = asyncio.create_task(self._take_over(row.node), name='take over')
             return
+        now = self._core.loop.time()
+        if now >= self._late_at and self.beating.taken:
+            self._late_at = now + LATE_S
+            self._taking = asyncio.create_task(self._take_late(), name='take what came late')
+
+    async def _take_late(self) -> None:
+        try:
+            for row in self.beating.taken:
+                await take_late(self._core, row)
+        except StoreUnavailable as error:
+            log.warning('cluster.later', reason=str(error))
+        except Exception:
+            log.exception('cluster.error')
 
     async def _take_over(self, node: int) -> None:
         row = self.beating.seen[node].row
@@ -160,6 +175,12 @@ class Cluster:
         blind = core.loop.time() >= core.fence.until
         others = [node for node, seen in beating.seen.items() if seen.has_work] if blind else beating.alive
         return [core.configuration.node, *others]
+
+    async def until_shared(self) -> None:
+        """Wait a while for this node's shares of the limits: without them it would throttle whoever comes first."""
+        until = self._core.loop.time() + PATIENCE_S
+        while self.beating.config is not None and not self.shares.are_known and self._core.loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(SHARE_S / 4)
 
     async def _keep_sharing(self) -> None:
         turn, since = 0, self._core.loop.time()

@@ -1,7 +1,8 @@
 """Receipts that an operator sends to one node while another has their message in memory.
 
 An operator may send a receipt by any of its binds. The node that gets it asks the others first: the one that has the
-message ends it as if the receipt had come there, and says so after its commit; only then is the operator answered. What
+message ends it as if the receipt had come there, and says so after its commit; only then is the operator answered. One
+that does not have it yet waits HEAR_S for the response that may tell it: that often lies unread in its socket. What
 nobody has, or nobody answers for within ANSWER_S, is looked for in the store, as any late receipt. Should two nodes end
 a message at the same time, the store lets one of them.
 
@@ -9,18 +10,24 @@ A receipt that came before its response was committed elsewhere is parked, and l
 """
 
 import heapq
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from domain.ids import accepted_at_ms
+from smsc.clock import wall_ms
 from smsc.correlation import Found, Key
 
 if TYPE_CHECKING:
     from smsc.core import Core
     from smsc.receipts import Receipts
+    from smsc.upstream import Upstream
 
 ANSWER_S = 2.0
+CLOCK_STEP_MS = 1_000  # that clocks may differ
+HEAR_S = 0.5  # for the response that tells the message of a receipt which another node has
 PENDING_BOUND = 50_000
 MANY = 20_000
 LOOK_FIRST_S, LOOK_LAST_S = 0.2, 60.0
@@ -69,12 +76,26 @@ class Ended:
             ended, self._ended = self._ended, []
             self._answer(Answer(ended, []))
 
+    def deny(self, tags: list[int]) -> None:
+        """Tell the node that asked that these messages are not here."""
+        if tags:
+            self._answer(Answer([], tags))
+
 
 class Tag(msgspec.Struct):
     """Stands for the response to the operator."""
 
     tag: int
     command_status: int = 0
+
+
+class Awaited(msgspec.Struct):
+    """A receipt that another node asks about, whose message may become known here `until` then."""
+
+    asked: Asked
+    ended: Ended
+    received_at: int
+    until: float
 
 
 class Pending(msgspec.Struct):
@@ -96,6 +117,7 @@ class ReceiptExchange:
         self._pending: dict[int, Pending] = {}
         self._last_tag = 0
         self._gathered: list[Found] = []
+        self.awaited: dict[Key, Awaited] = {}
         self._to_look: list[tuple[float, float, Key]] = []
         self._decoder = msgspec.json.Decoder(Question | Answer)
         self._receipts: Receipts
@@ -168,6 +190,18 @@ class ReceiptExchange:
                 break
             overdue.append(tag)
         self._give_up(overdue)
+        self._end_awaiting(now)
+
+    def _end_awaiting(self, now: float) -> None:
+        """Say of receipts that were asked about for long enough that their messages are not here."""
+        unknown: dict[Ended, list[int]] = defaultdict(list)
+        for key, awaited in list(self.awaited.items()):
+            if awaited.until > now:
+                break
+            del self.awaited[key]
+            unknown[awaited.ended].append(awaited.asked.tag)
+        for ended, tags in unknown.items():
+            ended.deny(tags)
 
     # What others ask
 
@@ -191,21 +225,41 @@ class ReceiptExchange:
 
         ended = Ended(answer)
         unknown = []
+        until, now_ms = core.loop.time() + HEAR_S, wall_ms()
         for asked in question.asked[:MANY]:
             upstream = core.upstreams.get(asked.upstream)
-            if (
-                upstream is None
-                or core.draining
-                or not self._receipts.end_known(
-                    upstream, asked.upstream_message_id, asked.state, asked.error, (ended, Tag(asked.tag))
-                )
-            ):
+            if upstream is None or core.draining:
                 unknown.append(asked.tag)
-        self.ended_for_others += len(question.asked) - len(unknown)
-        if unknown:
-            answer(Answer([], unknown))
+            elif self._receipts.end_known(
+                upstream, asked.upstream_message_id, asked.state, asked.error, (ended, Tag(asked.tag))
+            ):
+                self.ended_for_others += 1
+            elif upstream.feed.connections and len(self.awaited) < PENDING_BOUND:
+                key = asked.upstream, asked.upstream_message_id
+                self.awaited.setdefault(key, Awaited(asked, ended, now_ms, until))
+                if self.awaited[key].asked is not asked:
+                    unknown.append(asked.tag)
+            else:
+                unknown.append(asked.tag)
+        ended.deny(unknown)
         core.finishing.kick()
         core.parting.kick()
+
+    def handle_known(self, upstream: 'Upstream', upstream_message_id: str) -> bool:
+        """A submit_sm_resp told this id: end the message if another node has its receipt; return whether so."""
+        awaited = self.awaited.get((upstream.name, upstream_message_id))
+        if awaited is None:
+            return False
+        item = upstream.sent[upstream_message_id]
+        if awaited.received_at < accepted_at_ms(item.id) - CLOCK_STEP_MS:  # about an earlier message of this id
+            return False
+        del self.awaited[upstream.name, upstream_message_id]
+        asked = awaited.asked
+        self.ended_for_others += 1
+        self._receipts.end_known(
+            upstream, upstream_message_id, asked.state, asked.error, (awaited.ended, Tag(asked.tag))
+        )
+        return True
 
     # What was parked
 

@@ -93,6 +93,14 @@ class Shares:
         self._living = living
         self._holdings: dict[str, Holding] = {}
         self._moment = 0
+        self._has_looked = False
+
+    @property
+    def are_known(self) -> bool:
+        """Whether this node has a share of every limit there is."""
+        return self._has_looked and all(
+            holding.share or not holding.rate.limit_per_s for holding in self._holdings.values()
+        )
 
     async def tick(self) -> None:
         """Ask for the shares of all limits that are wanted. Raises BetweenAway; nothing has changed then."""
@@ -107,6 +115,7 @@ class Shares:
                 due.append((name, wish))
         for name in self._holdings.keys() - found:
             self._holdings.pop(name).rate.hold(0)  # should it be limited again, it begins with nothing
+        self._has_looked = True
         for start in range(0, len(due), PAGE):
             await self._ask(due[start : start + PAGE], now)
 

@@ -48,6 +48,22 @@ async def take_over(core: 'Core', row: NodeRow) -> bool:
     return True
 
 
+async def take_late(core: 'Core', row: NodeRow) -> None:
+    """Take what others have put on the disk of a node whose work was taken over; nothing, once it is back.
+
+    A node that has a message for it may have begun to give it away before, and have committed that only now.
+    """
+    takeover = core.store.takeover(row.node)
+    takeover.epoch = row.epoch
+    try:
+        while moved := await takeover.take_waiting(PAGE):
+            for lane in moved:
+                count_in(core, lane)
+            log.warning('node.late', node=row.node, messages=sum(lane.messages for lane in moved))
+    except TakenBack:
+        log.info('node.came_back', node=row.node)
+
+
 async def _take_waiting(core: 'Core', takeover: Takeover) -> int:
     """Take what it had on disk; what of it was on its way to an operator is marked first."""
     await takeover.mark_read()

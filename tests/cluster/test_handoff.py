@@ -92,3 +92,13 @@ async def test_while_redis_is_away_each_node_goes_on_and_nothing_is_lost(nodes, 
         b'meanwhile, away from the link',
         b'meanwhile, with the link',
     }
+
+    async def waiting():
+        return [account.waiting for node in (first, second) for account in (await node.status()).accounts]
+
+    assert min(await waiting()) >= 0
+
+    async def nothing_waits():
+        return await waiting() == [0, 0]
+
+    await until_async(nothing_waits)

@@ -2,12 +2,27 @@
 
 import signal
 
+import asyncpg
 import pytest
 
 from tests.product.running import everywhere_bound, free_port, upstream
-from tests.product.waiting import until
+from tests.product.waiting import until, until_async
 
 MESSAGES = 30
+
+
+@pytest.fixture
+async def stored():
+    """Asks a product's store: `await stored(product, 'select ...')` is the value it returns."""
+
+    async def ask(product, statement):
+        connection = await asyncpg.connect(**product.arguments)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    return ask
 
 
 @pytest.mark.wire('G10')
@@ -42,6 +57,30 @@ async def test_a_receipt_that_a_killed_node_had_not_handed_on_is_handed_on_by_an
     again = await bind(second)
     await again.receipts(1)
     assert again.delivered[0].short_message.startswith(f'id:{message_id} '.encode())
+
+
+@pytest.mark.wire('G10')
+async def test_what_is_given_to_a_node_after_it_was_taken_over_goes_out_all_the_same(nodes, start_smsc, bind, stored):
+    port = free_port()
+    first, second = await nodes(2, upstreams={'mts': upstream(port)})
+    await second.stop(signal.SIGKILL)
+
+    async def taken_over():
+        return await stored(first, 'select true from node where node = 2 and is_taken')
+
+    await until_async(taken_over)
+    esme = await bind(first)
+    await esme.submit(text=b'given late')
+
+    async def given():  # as a commit that had begun before
+        return await stored(first, "update waiting set node = 2 where outbox = 'upstream mts' returning true")
+
+    await until_async(given)
+    smsc = await start_smsc(port)
+    assert [pdu.short_message for pdu in await smsc.submitted(1)] == [b'given late']
+    await smsc.deliver_receipt(smsc.given[0])
+    await esme.receipts(1)
+    await first.settle(DELIVERED=1)
 
 
 async def test_a_node_that_was_taken_over_ends_when_it_wakes_up(nodes, start_smsc, bind):

@@ -181,8 +181,8 @@ class PatientSession(LoadSession):
         self._unbind: int | None = None
 
     def _handle_request(self, command_id: int, sequence_number: int) -> None:
+        self.submits = self.submits and command_id != CommandId.UNBIND  # the socket may be open for a while after it
         if command_id == CommandId.UNBIND and self.outstanding:
-            self.submits = False
             self._unbind = sequence_number
         else:
             super()._handle_request(command_id, sequence_number)

@@ -161,6 +161,7 @@ async def test_one_accounts_queue_is_paused_and_the_others_go_on(product, start_
     assert texts(operator)[100:] == [b'%04d' % n for n in range(500, 505)]
     shown = await command_json(found, 'queue', '--json')
     assert shown['upstreams']['mts']['accounts_paused'] == ['bank']
+    assert shown['upstreams']['mts']['state'] == 'available, paused for 1 accounts'
     await all_on_disk(found, 70)
     assert await smsc(found, 'resume', 'mts', '--account', 'bank') == 'queue mts / bank is sent\n'
     await operator.submitted(175)
