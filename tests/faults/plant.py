@@ -38,6 +38,7 @@ from tests.product.running import free_port, merged
 
 DEAD_S = 3
 DESTINATION_PREFIX = '79'
+CACHE = 500
 PLENTY = 1_000_000
 POSTGRES = {'max_connections': '200', 'shared_buffers': '32MB'}
 SMALL_DISK_MB = 600
@@ -164,7 +165,7 @@ class Plant:
             'data': str(self.data(number)),
             'smpp': {'listen': f'127.0.0.1:{ports[f"smpp{number}"]}'} | IMPATIENT,
             'http': {'listen': f'127.0.0.1:{ports[f"http{number}"]}'},
-            'queues': {'memory': 500, 'cache': 500},
+            'queues': {'memory': CACHE, 'cache': CACHE},
             'accounts': {
                 'load': {
                     'password': 'secret',
@@ -275,6 +276,12 @@ class Plant:
     def seen(self) -> bytes:
         """How often the operator has seen each number."""
         return (self.folder / 'ledger').read_bytes()
+
+    @property
+    def cache(self) -> int:
+        """How many messages a node may keep of an upstream that wait for nothing but a receipt."""
+        queues: dict[str, int] = self.settings.server.get('queues', {})
+        return queues.get('cache', CACHE)
 
     async def leg(self, command: AnyCommand) -> None:
         """Does something to a leg."""

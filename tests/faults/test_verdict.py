@@ -5,7 +5,7 @@ import pytest
 from domain.message import Notice
 from pdu.receipt_text import MessageState
 from perf.load.ledger import Ledger
-from tests.faults.verdict import Bounds, Row, judge, judge_status
+from tests.faults.verdict import Bounds, Row, judge, judge_kept, judge_status
 
 DELIVERED = int(MessageState.DELIVERED)
 
@@ -64,3 +64,10 @@ def test_each_broken_promise_is_named(broken, wrong):
 def test_what_a_settled_server_still_holds_is_named():
     status = {'upstreams': [{'name': 'mts', 'links': [{'name': 'mts/1', 'window_used': 2}]}], 'stages': [{'failed': 1}]}
     assert judge_status(status) == ['status upstreams[mts].links[mts/1].window_used: 2', 'status stages[0].failed: 1']
+
+
+def test_what_a_node_keeps_of_messages_that_others_have_ended_is_bounded_by_its_cache():
+    status = {'in_memory': 3, 'upstreams': [{'name': 'mts', 'awaiting_receipt': 3}]}
+    assert judge_kept(status, 3) == []
+    assert judge_kept(status, 2) == ['mts keeps 3, more than its cache may']
+    assert judge_kept(status | {'in_memory': 4}, 3) == ['4 messages in memory, of which 3 await a receipt']

@@ -17,12 +17,12 @@ from perf.processes import BenchError
 from tests.faults.catalogue import Fault
 from tests.faults.inflicting import Inflicting
 from tests.faults.plant import DESTINATION_PREFIX, Plant
-from tests.faults.verdict import Bounds, Row, Verdict, judge, judge_status
+from tests.faults.verdict import Bounds, Row, Verdict, judge, judge_kept, judge_status
 
 ALARMS = ('Traceback', 'stage.error', 'stage.item_refused', 'stage.batch_refused', 'shelf.error', 'upkeep.error',
           'link.error', 'bind.error', 'connection.error', 'cluster.error')  # fmt: skip
 OF_OTHERS = frozenset({'awaiting_receipt', 'in_memory'})
-"""What a node may hold on to when there are others, within its cache: a receipt may have come over a link of theirs."""
+"""What `judge_kept` looks at where there are other nodes: they may have dealt with receipts of what one keeps."""
 POLL_S = 0.01
 
 
@@ -230,7 +230,10 @@ async def unsettled(plant: Plant, first: int) -> list[str]:
         return wrong
     try:
         for status in await plant.statuses():
-            wrong += judge_status(status, OF_OTHERS if len(plant.nodes) > 1 else frozenset())
+            if len(plant.nodes) > 1:
+                wrong += judge_status(status, OF_OTHERS) + judge_kept(status, plant.cache)
+            else:
+                wrong += judge_status(status)
         ledger = await plant.ledger()
     except (BenchError, OSError, asyncpg.PostgresError) as error:
         return [f'{type(error).__name__}: {error}']

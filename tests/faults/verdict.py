@@ -5,7 +5,7 @@ ledgers carry.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -181,6 +181,17 @@ def judge_status(status: dict[str, object], but: frozenset[str] = frozenset()) -
     """
     wrong: list[str] = []
     _look(status, '', wrong, _MUST_BE_NOTHING - but)
+    return wrong
+
+
+def judge_kept(status: dict[str, Any], cache: int) -> list[str]:
+    """What the settled server keeps beyond what it may when there are others: of each upstream, as many messages as its
+    cache has room for whose receipt another node has dealt with, and no message besides.
+    """
+    awaiting = {upstream['name']: upstream['awaiting_receipt'] for upstream in status['upstreams']}
+    wrong = [f'{name} keeps {count}, more than its cache may' for name, count in awaiting.items() if count > cache]
+    if status['in_memory'] > sum(awaiting.values()):
+        wrong.append(f'{status["in_memory"]} messages in memory, of which {sum(awaiting.values())} await a receipt')
     return wrong
 
 

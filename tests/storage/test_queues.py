@@ -14,7 +14,7 @@ ROWS = 6_000
 FILL = """
 insert into waiting (node, outbox, priority, due_at, expires_at, account, message_id)
 select 1 + i % 2, 'upstream mts', 0, case when i <= 2000 then i else 4102444800000 end, 9000000000000,
-       'account' || i % 3, $1 + i
+       'account' || i % 3, $1::bigint + i
 from generate_series(1, $2::integer) i
 """
 
