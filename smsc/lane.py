@@ -8,6 +8,7 @@ from collections import deque
 
 from domain.message import Message
 
+NOTHING_CAME = (1 << 63, 0)
 TURN = 16  # segments an account may send before another one does
 
 
@@ -15,8 +16,8 @@ class Lane:
     """The messages of one priority and one account; made when there are some, forgotten when there were none."""
 
     __slots__ = (
-        *('account', 'cursor', 'deferred', 'head', 'in_ring', 'is_held', 'on_disk', 'priority', 'ring', 'share'),
-        'turn',
+        *('account', 'came', 'cursor', 'deferred', 'head', 'in_ring', 'is_held', 'on_disk', 'priority', 'ring'),
+        *('share', 'turn'),
     )
 
     def __init__(self, priority: int, account: str, ring: 'deque[Lane]') -> None:
@@ -31,6 +32,7 @@ class Lane:
         self.on_disk = 0  # due, behind the head; changed by Outbox.count
         self.deferred = 0  # on disk for a later time; likewise
         self.cursor = (0, 0)  # (due_at, seq) of the last one read from disk
+        self.came = NOTHING_CAME  # before the first that another node put here during a read
 
     def join(self) -> None:
         """Take turns with the others, now that memory has something of it: first of all, unless it owes something."""

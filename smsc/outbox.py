@@ -66,7 +66,7 @@ class Outbox:
         self.offline = True
         self.held: frozenset[str] = frozenset()  # accounts whose messages stay on disk, by hand
         self.elsewhere: Elsewhere | None = None  # the reader, when it is not here
-        self.departures = 0  # how often its reader went away and its lanes were forgotten, or got rows that came before
+        self.departures = 0  # how often its reader went away and its lanes were forgotten
         self._lanes: list[dict[str, Lane]] = [{} for _ in range(PRIORITIES)]
         self._rings: list[deque[Lane]] = [deque() for _ in range(PRIORITIES)]
         self._urgent_first = tuple(reversed(self._rings))
@@ -278,8 +278,8 @@ class Outbox:
         """Know of messages on disk that another node had; the earliest is due at `first_due_at` (Unix milliseconds)."""
         lane = self.lane(priority, account)
         self.count(lane, due=messages)
-        lane.cursor = min(lane.cursor, (first_due_at - 1, 0))
-        self.departures += 1  # a look at the disk that is under way does not know of them
+        lane.came = min(lane.came, (first_due_at - 1, 0))  # a look at the disk that is under way does not know of them
+        lane.cursor = min(lane.cursor, lane.came)
         self.refill()
 
     def count_out(self, account: str, priority: int, messages: int) -> None:

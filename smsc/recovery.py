@@ -6,6 +6,8 @@ read page by page: without a committed answer of the operator they go to their o
 repeated; with a receipt due they go to their account. A bounded number of rows, since memory held them before.
 """
 
+from functools import partial
+
 import structlog
 
 from domain.errors import Refused
@@ -19,8 +21,9 @@ from smsc.clock import wall_ms
 from smsc.core import Core
 from smsc.dispatching import dispatch
 from smsc.mo import MoMessages
+from smsc.outbox import Outbox
 from smsc.wire_forms import part_of
-from storage.rows import Fetched, Stretch
+from storage.rows import Stretch
 
 log = structlog.get_logger()
 PAGE = 5_000
@@ -83,22 +86,25 @@ async def rehome(core: Core, outbox: str) -> None:
 
 
 async def _rehome_lane(core: Core, outbox: str, priority: int, account: str) -> None:
-    rows = await _read(core, outbox, Stretch(priority, account, (0, 0), PAGE))
-    while rows:
-        place = (rows[-1].due_at, rows[-1].seq)
-        for row in rows:
-            if row.message.id not in core.shelf.loaded:  # else it is on its way already
-                decide_again(core, row.message)
-                row.message.due_at = max(row.message.due_at, row.due_at)
-                dispatch(core, row.message)
+    place: tuple[int, int] | None = (0, 0)
+    gone = Outbox(outbox, 0, core.shelf)  # where their rows are until they leave, or go to another disk
+    while place is not None:
+        stretch = Stretch(priority, account, place, PAGE)
+        place = await core.shelf.alone(partial(_rehome_page, core, gone, stretch))
         await core.shelf.drain()
         await core.finishing.drain()
-        rows = await _read(core, outbox, Stretch(priority, account, place, PAGE))
 
 
-async def _read(core: Core, outbox: str, stretch: Stretch) -> list[Fetched]:
-    (rows,) = await core.store.fetch_waiting(outbox, [stretch], NEVER_MS)
-    return rows
+async def _rehome_page(core: Core, gone: Outbox, stretch: Stretch) -> tuple[int, int] | None:
+    """Return where the next page begins, None at the end; what is on its way already is passed over."""
+    with core.shelf.noting_who_leaves() as left:
+        (rows,) = await core.store.fetch_waiting(gone.name, [stretch], NEVER_MS)
+    for row in core.shelf.at_rest(rows, left):
+        core.shelf.hold(row.message, gone)
+        decide_again(core, row.message)
+        row.message.due_at = max(row.message.due_at, row.due_at)
+        dispatch(core, row.message)
+    return (rows[-1].due_at, rows[-1].seq) if rows else None
 
 
 def is_unsent(message: Message) -> bool:

@@ -51,7 +51,7 @@ UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, Mn
 GC_THRESHOLDS = (50_000, 20, 50)
 COMMANDS = ('status', 'switch', 'route', 'route_mo', 'plan', 'stop_lists', 'credit', 'ready', 'queues', 'queue_work')
 """What a node answers over its control socket, beside `reload`."""
-PATIENCE_S = 30.0  # with a node that is taking this one's work over
+PATIENCE_S = 600.0  # with a node that is taking this one's work over
 FENCED_STATUS = 75  # EX_TEMPFAIL: whoever supervises starts the node anew
 
 

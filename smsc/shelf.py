@@ -313,6 +313,10 @@ class DiskShelf:
         self._end = max(self._wall_ms(), self._end)
         return self._end
 
+    def rise_to(self, due_at: int) -> None:
+        """Know that another node has put something at the end of a lane here, by its own clock (Unix milliseconds)."""
+        self._end = max(self._end, due_at)
+
     async def _put(self, entries: list[Entry]) -> None:
         end = self.end_of_lane()
         rows = [

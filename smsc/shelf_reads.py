@@ -8,7 +8,7 @@ were; the next time that somebody wants what is there, it is read again.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smsc.lane import Lane
+from smsc.lane import NOTHING_CAME, Lane
 from smsc.outbox import Outbox
 from storage.rows import Fetched, Stretch
 from storage.store import Store
@@ -68,6 +68,8 @@ class ShelfReads:
         stretches = [Stretch(lane.priority, lane.account, lane.cursor, limit) for lane, limit in wanting]
         due_by = self._shelf.end_of_lane()
         departures = outbox.departures
+        for lane, _ in wanting:
+            lane.came = NOTHING_CAME
         with self._rows.noting_who_leaves() as left:
             pages = await self._store.fetch_waiting(outbox.name, stretches, due_by)
         if outbox.departures != departures:  # the lanes were forgotten meanwhile: everything stays on disk
@@ -76,9 +78,11 @@ class ShelfReads:
             return
         coming = self._shelf.awaiting_disk(outbox)
         for (lane, limit), rows in zip(wanting, pages, strict=True):
-            is_whole = len(rows) < limit  # all that is due has been read, but what is still on its way to the disk
+            # all that is due has been read, but what is still on its way to the disk
+            is_whole = len(rows) < limit and lane.came == NOTHING_CAME
             self._count_read(outbox, lane, len(rows), coming[lane.priority, lane.account] if is_whole else None)
             self._take_up(outbox, lane, rows, left)
+            lane.cursor = min(lane.cursor, lane.came)
 
     def _take_up(self, outbox: Outbox, lane: Lane, rows: list[Fetched], left: set[int]) -> None:
         """Bring what was read of a lane to its head; `left` are those that left memory during the read."""

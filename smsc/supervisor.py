@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,24 +46,28 @@ class Child:
         self.last_status: int | None = None
         self._path = path
         self._process: asyncio.subprocess.Process | None = None
-        self._stopping = self._is_restarting = False
+        self._is_restarting = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Keep the process running; returns after `stop`, when it has ended."""
         loop, pause_s = asyncio.get_running_loop(), RESTART_FIRST_S
-        while True:
+        while not self._stopping.is_set():
             began_at = loop.time()
             await self._start()
             assert self._process is not None
+            if self._stopping.is_set():  # meanwhile
+                self.signal(signal.SIGTERM)
             self.last_status = await self._process.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             show = log.info if self._is_restarting else log.error
             show('node.ended', node=self.place.node, status=self.last_status)
             self._is_restarting = False
             if loop.time() - began_at > STEADY_S:
                 pause_s = RESTART_FIRST_S
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(2 * pause_s, RESTART_LAST_S)
 
     async def _start(self) -> None:
@@ -90,7 +94,7 @@ class Child:
 
     def stop(self) -> None:
         """Have it drain and end, for good."""
-        self._stopping = True
+        self._stopping.set()
         self.signal(signal.SIGTERM)
 
 

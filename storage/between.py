@@ -20,6 +20,7 @@ PUBLISH_BOUND = 10_000  # messages that wait for Redis; older ones are dropped
 BATCH = 500
 RETRY_S = 0.25
 LISTEN_S = 1.0
+SILENT_S = 3.0  # without a message, or the answer to a ping: the connection is gone
 AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
 """The last is what uvloop raises on writing to a transport that is closed already."""
 
@@ -123,13 +124,19 @@ class Between:
                 log.info('redis.connected')
                 self.available_since = asyncio.get_running_loop().time()
             self.available = True
+            heard_at = asyncio.get_running_loop().time()
             while True:
                 message = await pubsub.get_message(timeout=LISTEN_S)
-                if message is None:
+                now = asyncio.get_running_loop().time()
+                if message is not None:
+                    heard_at = now
+                    if message['type'] == 'message':
+                        self._take(message['channel'].decode(), message['data'])
+                elif now - heard_at > SILENT_S:  # a connection that died quietly brings no messages either
+                    raise TimeoutError('Redis does not answer to a ping')
+                else:
                     async with asyncio.timeout(2 * TIMEOUT_S):
-                        await self._redis.ping()  # a connection that died quietly brings no messages either
-                elif message['type'] == 'message':
-                    self._take(message['channel'].decode(), message['data'])
+                        await pubsub.ping()
 
     def _take(self, channel: str, octets: bytes) -> None:
         try:

@@ -14,6 +14,7 @@ from storage.connection import Connection, StoreConnection
 
 LEFTOVERS_POLL_S = 0.05
 TAKING_POLL_S = 0.5
+TAKER_DEAD_S = 15.0  # without a beat
 
 
 class NodeRow(msgspec.Struct, frozen=True):
@@ -61,9 +62,18 @@ class Membership:
                 return
             if rows[mine.taker].beat != taker_beat:
                 taker_beat, moved_at = rows[mine.taker].beat, loop.time()
-            elif loop.time() - moved_at > patience_s / 2:  # dead itself
+            elif loop.time() - moved_at > TAKER_DEAD_S:  # dead itself
                 return
             await asyncio.sleep(TAKING_POLL_S)
+
+    async def is_taken_over(self, connection: Connection) -> bool:
+        """Return whether another node holds this one for dead. Raises Fenced when another process has its number."""
+        if not self.epoch:
+            return False
+        row = await connection.fetchrow('select epoch, taker from node where node = $1', self.node)
+        if row is None or (row['epoch'] != self.epoch and row['taker'] is None):
+            raise Fenced(self.node)
+        return bool(row['epoch'] != self.epoch)
 
     async def verify(self, connection: Connection) -> None:
         """Look whether the number is still ours. Raises Fenced."""

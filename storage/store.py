@@ -47,6 +47,7 @@ from storage.takeover import Moved, Takeover, read_unfinished
 
 OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
+BEAT_TIMEOUT_S = 3.0  # a connection that went silent must not make a node that lives look dead
 READ_AT_ONCE = 50
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _WAITING_COLUMNS = (
@@ -74,6 +75,9 @@ class Store:
         self._connections = {
             name: StoreConnection(f'{name} of node {node}', connect_arguments, self.health) for name in _STAGES
         }
+        self._connections['beat'] = StoreConnection(
+            f'beat of node {node}', connect_arguments, self.health, BEAT_TIMEOUT_S
+        )
         self._connections['sweep'] = StoreConnection(
             f'sweep of node {node}', connect_arguments, self.health, SWEEP_TIMEOUT_S
         )
@@ -113,6 +117,17 @@ class Store:
             await self.membership.begin(connection, now_ms, *self._shown_as, patience_s)
 
         await self._connections['upkeep'].run(prepare, give_up_s=60 + patience_s)
+
+    async def hold_number(self, now_ms: int, patience_s: float = 0) -> None:
+        """Begin once more if another node has taken this one over while it was built, which may take longer than it is
+        held for alive without a beat. From now on who loses the number is fenced off. Raises Fenced.
+        """
+
+        async def look(connection: Connection, doubtful: bool) -> None:
+            if await self.membership.is_taken_over(connection):
+                await self.membership.begin(connection, now_ms, *self._shown_as, patience_s)
+
+        await self._connections['upkeep'].run(look, give_up_s=60 + patience_s)
         for stage in self._connections.values():
             stage.verify = self.membership.verify
 

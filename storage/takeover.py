@@ -114,7 +114,7 @@ class Takeover:
 async def read_unfinished(
     connection: Connection, node: int, above: int, up_to: int | None, limit: int
 ) -> list[tuple[Message, bool]]:
-    """Return a page of a node's unfinished messages that are not on disk, each with whether an operator has all of it."""
+    """Return a page of the unfinished messages of a node that are not on disk, each with whether it was taken whole."""
     rows = await connection.fetch(sql.UNFINISHED, above, up_to if up_to is not None else (1 << 63) - 1, limit, node)
     if not rows:
         return []

@@ -43,7 +43,7 @@ class Beating:
         self._membership = membership
         self._clock = clock
         self._low_water = 0
-        self._beat_at = 0.0
+        self._beat_at = self._looked_at = 0.0
 
     async def beat(self, low_water: int) -> None:
         """Commit that this node lives, and its low-water mark. Raises Fenced when its work was taken over."""
@@ -58,8 +58,8 @@ class Beating:
 
     def _look(self, rows: list[NodeRow], began_at: float) -> None:
         now = self._clock()
-        was_blind = began_at - self._beat_at > BLIND_S
-        self._beat_at = began_at
+        was_blind = now - self._looked_at > BLIND_S  # not since the beat began: it may have waited for the store
+        self._beat_at, self._looked_at = began_at, now
         others = {}
         for row in rows:
             if row.node == self._membership.node:

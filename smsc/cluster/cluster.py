@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from domain.errors import StoreUnavailable
+from smsc.clock import wall_ms
 from smsc.cluster.asking import Asking
 from smsc.cluster.beating import Beating
 from smsc.cluster.bind_counts import BindCounts
@@ -24,6 +25,7 @@ from smsc.cluster.recounting import Recounting
 from smsc.cluster.shares import Shares
 from smsc.cluster.takeover import take_late, take_over
 from smsc.outbox import Elsewhere, Outbox
+from smsc.recovery import rehome
 from storage.between import Between, BetweenAway
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 LATE_S = 5.0  # how often somebody looks whether anything was given to a node after it had died
 SAY_S = 0.25
+TAKER_PATIENCE_S = 600.0  # with a node that takes this one's work over, as long as that lives
 SAY_AGAIN_S = 1.0
 SHARE_S = 0.25
 PATIENCE_S = 2.0  # with Redis at the start, before this node goes on without it
@@ -72,9 +75,12 @@ class Cluster:
         self._tasks: list[asyncio.Task[None]] = []
         self._taking: asyncio.Task[None] | None = None
         self._late_at = 0.0
+        self.homeless: set[str] = set()  # outboxes on disk here of upstreams that this node does not have
 
     async def start(self) -> None:
         """Begin to beat; until `take_up` the low-water mark stays as the node before left it."""
+        patience_s = TAKER_PATIENCE_S if self.beating.config is not None else 0
+        await self._core.store.hold_number(wall_ms(), patience_s)
         self._floor = await self._core.store.low_water()
         await self.beat()
         self._tasks = [asyncio.create_task(self._keep_beating(), name='beat')]
@@ -143,7 +149,7 @@ class Cluster:
             self._taking = asyncio.create_task(self._take_over(row.node), name='take over')
             return
         now = self._core.loop.time()
-        if now >= self._late_at and self.beating.taken:
+        if self.homeless or (now >= self._late_at and self.beating.taken):
             self._late_at = now + LATE_S
             self._taking = asyncio.create_task(self._take_late(), name='take what came late')
 
@@ -151,6 +157,8 @@ class Cluster:
         try:
             for row in self.beating.taken:
                 await take_late(self._core, row)
+            while self.homeless:  # nobody here would read them
+                await rehome(self._core, self.homeless.pop())
         except StoreUnavailable as error:
             log.warning('cluster.later', reason=str(error))
         except Exception:

@@ -17,7 +17,7 @@ from domain.errors import StoreUnavailable
 from domain.message import Message
 from smsc.clock import wall_ms
 from smsc.cluster.takeover import count_in
-from smsc.outbox import Elsewhere, Outbox
+from smsc.outbox import PRIORITIES, Elsewhere, Outbox
 from storage.takeover import Moved
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE = 5_000
 MAX_MOVED = 100_000
+CLOCKS_APART_MS = 5_000  # how much the clock of another node may be ahead; what it gives waits for the rest of it
 
 log = structlog.get_logger()
 
@@ -114,6 +115,8 @@ class Handoff:
     def _count_in(self, moved: Iterable[Moved]) -> None:
         now_ms = wall_ms()
         for lane in moved:
-            if lane.messages > 0 and 0 <= lane.priority <= 4 and lane.first_due_at <= now_ms + PAGE:
+            if lane.messages > 0 and 0 <= lane.priority < PRIORITIES:
+                if lane.first_due_at <= now_ms + CLOCKS_APART_MS:  # due by the clock of that node: so it is here
+                    self._core.shelf.rise_to(lane.first_due_at)
                 count_in(self._core, lane)
                 self.got += lane.messages

@@ -79,11 +79,12 @@ async def _take_waiting(core: 'Core', takeover: Takeover) -> int:
 def count_in(core: 'Core', moved: Moved) -> None:
     """Know of messages that came to a lane on disk here; they are read when there is room."""
     outbox = core.outbox(moved.outbox)
-    if outbox is None:
-        log.warning('node.no_upstream', outbox=moved.outbox, messages=moved.messages)
-        return
     if moved.outbox.startswith('upstream '):
         core.account(moved.account).waiting += moved.messages
+    if outbox is None:
+        log.warning('node.no_upstream', outbox=moved.outbox, messages=moved.messages)
+        core.cluster.homeless.add(moved.outbox)  # they are routed anew
+        return
     outbox.count_in(moved.account, moved.priority, moved.messages, moved.first_due_at)
 
 

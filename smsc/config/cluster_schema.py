@@ -14,7 +14,7 @@ class ClusterConfig(Part, frozen=True):
     dead_s: Annotated[
         PositiveSeconds,
         described(
-            'a node that has shown no sign of life for so long is dead: others take its work over. For half of it one goes '
-            'on sending without having shown any'
+            'a node that has shown no sign of life for so long is dead: others take its work over. For half of it one '
+            'goes on sending without having shown any'
         ),
     ] = 8
