@@ -1,12 +1,12 @@
-"""Scenario `nodes`: one node and two beside each other on one machine, and what a receipt loses on its way between nodes.
+"""Scenario `nodes`: one node and two beside each other on one machine, and what a way between nodes costs a receipt.
 
     python -m perf.nodes [--messages 100000] [--runs 3] [--json]
 
-Rates: the same flat-out load on `smsc run` and on `smsc run --nodes 2`, in turn, with the CPU time a message of each part.
-Two nodes cannot be faster than the cores of the machine allow for all parts together: `cores a message` says how much of
-them a message takes, `bound` the rate at which the machine is full. Hand-off: ESMEs bound to a node without a link, the
-operator to the other one; each message and each receipt crosses, at a modest rate, beside the same load where nothing
-does. Ends with 1 when a message was lost or came twice.
+Rates: the same flat-out load on `smsc run` and on `smsc run --nodes 2`, in turn, with the CPU time that a message takes
+of each part. Two nodes cannot be faster than the cores of the machine allow for all parts together: `cores a message`
+says how much of them a message takes, `bound` the rate at which the machine is full. Hand-off: ESMEs bound to a node
+without a link, the operator to the other one; each message and each receipt crosses, at a modest rate, beside the same
+load where nothing does. Ends with 1 when a message was lost or came twice.
 """
 
 import argparse

@@ -13,9 +13,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from domain.errors import Refused
@@ -27,13 +26,12 @@ from pdu.times import format_absolute
 from smpp.aio.connection import Connection
 from smpp.versions import SMPP_5_0
 from smsc.admission import INTERNATIONAL_TON
+from smsc.amending_here import AmendingHere, Turns
 from smsc.clock import wall_ms
 from smsc.cluster.amending import AmendingElsewhere
 from smsc.deciding import E164_NPI, asked_of
-from smsc.looking import LookingTime
 from smsc.message_ids import parse_message_id_of
-from smsc.queued import PAGE, Addresses, Queued, QueuedMessages, has_destination_type, has_source_type
-from smsc.replacements import Replacements
+from smsc.queued import Addresses, has_destination_type, has_source_type
 
 if TYPE_CHECKING:
     from smsc.account import Account
@@ -49,40 +47,22 @@ Done = Callable[[Message, Message | None, int], None]
 """Hears of a submit_sm with replace_if_present_flag: itself, what it has become (None: it is new), a command_status."""
 
 
-Outcome = TypeVar('Outcome')
-
-
-class Turns:
-    """What an account has under way; its changes are made one at a time, so that those of others come in between."""
-
-    def __init__(self) -> None:
-        self.under_way = 0
-        self.changing = asyncio.Lock()
-        self.looking = LookingTime()
-
-
 class Amendments:
     """Answers these requests of all accounts."""
 
     def __init__(self, core: 'Core') -> None:
         self._core = core
-        self._queued = QueuedMessages(core)
-        self._replacements = Replacements(core)
-        self._elsewhere = AmendingElsewhere(core, self)
-        self._turns: dict[str, Turns] = {}
+        self.here = AmendingHere(core)
+        self._elsewhere = AmendingElsewhere(core, self.here)
         self._handlers: dict[type[Pdu], Callable[[Account, Any, bool, asyncio.Timeout], Awaitable[Pdu]]] = {
             QuerySm: self._query,
             CancelSm: self._cancel,
             ReplaceSm: self._replace,
         }
 
-    def turns_of(self, account: str) -> Turns:
-        """Return what an account of this name has under way."""
-        return self._turns.setdefault(account, Turns())
-
     def handle_request(self, connection: Connection, account: 'Account', pdu: Pdu) -> None:
         """Answer a query_sm, cancel_sm or replace_sm, in its time, or at once when too many are under way."""
-        turns = self.turns_of(account.name)
+        turns = self.here.turns_of(account.name)
         if turns.under_way >= UNDER_WAY:
             connection.session.refuse(pdu, CommandStatus.ESME_RTHROTTLED)
             return
@@ -118,26 +98,6 @@ class Amendments:
             log.exception('amendment.error')
         return None, int(CommandStatus.ESME_RSYSERR)
 
-    async def _alone(self, turns: Turns, work: Callable[[], Awaitable[Outcome]], begun: bool = False) -> Outcome:
-        """Do what finds and changes messages, in the shelf's worker; the caller has the account's turn.
-
-        Raises Refused when the account has used up its time to look through memory; what is `begun` waits instead.
-        """
-        core, queued = self._core, self._queued
-
-        async def measured() -> Outcome:
-            before_s = queued.looked_s
-            try:
-                return await work()
-            finally:
-                turns.looking.spend(queued.looked_s - before_s, core.loop.time())
-
-        wait_s = turns.looking.wait_s(core.loop.time())
-        if wait_s and not begun:
-            raise Refused(CommandStatus.ESME_RTHROTTLED, 'too much to look through')
-        await asyncio.sleep(wait_s)
-        return await core.shelf.alone(measured)
-
     # query_sm
 
     async def _query(self, account: 'Account', pdu: QuerySm, _: bool, __: asyncio.Timeout) -> Pdu:
@@ -170,20 +130,20 @@ class Amendments:
 
     async def _cancel(self, account: 'Account', pdu: CancelSm, _: bool, timeout: asyncio.Timeout) -> Pdu:
         """End what is still queued (SMPP 3.4 section 4.9): one message, or all with these addresses."""
-        turns = self.turns_of(account.name)
+        turns = self.here.turns_of(account.name)
         digits = account.submitter.normalise(pdu.destination_addr.decode('latin-1'), pdu.dest_addr_ton).encode()
         if digits != pdu.destination_addr:  # as its message has it, see `deciding`
             pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi = digits, INTERNATIONAL_TON, E164_NPI
         if pdu.message_id:
             named = [message for message in await self._named(account, pdu) if _is_meant(message, pdu)]
             ids = _unfinished(named)
-            cancelled = await self._cancel_ids(turns, ids, timeout)
+            cancelled = await self.here.cancel_queued(turns, ids, timeout)
             if cancelled < len(ids) and not self._elsewhere.is_alone:
                 cancelled += await self._elsewhere_too(cancelled, self._elsewhere.cancel(account.name, ids))
         else:
             now_id = self._core.ids.next(wall_ms())  # so that what is submitted meanwhile does not keep this up
             addresses = Addresses(account.name, pdu, pdu.service_type or None, now_id)
-            cancelled = await self._cancel_alike(turns, addresses, timeout)
+            cancelled = await self.here.cancel_queued_alike(turns, addresses, timeout)
             if not self._elsewhere.is_alone:
                 cancelled += await self._elsewhere.cancel_alike(addresses)
         if not cancelled:
@@ -200,70 +160,18 @@ class Amendments:
                 return 0
             raise
 
-    async def _cancel_ids(self, turns: Turns, ids: frozenset[int], timeout: asyncio.Timeout) -> int:
-        async def cancel() -> int:
-            found, held = await self._queued.find(ids), self._queued.find_held(ids)
-            if not (found or held):
-                return 0
-            timeout.reschedule(None)  # what is committed has happened, and the ESME is to hear so
-            return await self._queued.cancel(found, held)
-
-        if not ids:
-            return 0
-        async with turns.changing:
-            return await self._alone(turns, cancel)
-
-    async def _cancel_alike(self, turns: Turns, addresses: Addresses, timeout: asyncio.Timeout) -> int:
-        """Cancel page by page; between two of them everybody else has a turn."""
-        cancelled, below_id = 0, addresses.below_id
-
-        async def cancel_page() -> int:
-            nonlocal below_id
-            found, below_id = await self._queued.find_alike(addresses, below_id, PAGE)
-            held = self._queued.find_held_alike(addresses)[:PAGE]
-            if not (found or held):
-                return 0
-            timeout.reschedule(None)
-            cancelled_now = await self._queued.cancel(found, held)
-            if len(held) == PAGE:
-                below_id = below_id or addresses.below_id
-            return cancelled_now
-
-        while below_id:
-            async with turns.changing:
-                cancelled += await self._alone(turns, cancel_page, begun=cancelled > 0)
-        return cancelled
-
     # replace_sm
 
     async def _replace(self, account: 'Account', pdu: ReplaceSm, speaks_5: bool, timeout: asyncio.Timeout) -> Pdu:
         """Give a queued message another text and other times; all that a submit_multi gave this id to, or none."""
         ids = _unfinished(await self._named(account, pdu))
-        replaced = await self._replace_ids(account, ids, pdu, speaks_5, timeout)
+        replaced = await self.here.replace_queued(account, ids, pdu, speaks_5, timeout)
         if replaced < len(ids) and not self._elsewhere.is_alone:
             others = self._elsewhere.replace(account.name, ids, pdu, speaks_5)
             replaced += await self._elsewhere_too(replaced, others)
         if not replaced:
             raise Refused(CommandStatus.ESME_RREPLACEFAIL, 'it is not queued')
         return ReplaceSmResp(pdu.sequence_number)
-
-    async def _replace_ids(
-        self, account: 'Account', ids: frozenset[int], pdu: ReplaceSm, speaks_5: bool, timeout: asyncio.Timeout
-    ) -> int:
-        turns = self.turns_of(account.name)
-
-        async def replace() -> int:
-            found = await self._queued.find(ids)
-            if not found:
-                return 0
-            changes = self._replacements.amended_all(found, pdu, account, speaks_5, self._core.loop.time())
-            timeout.reschedule(None)
-            return await self._queued.replace(changes)
-
-        if not ids:
-            return 0
-        async with turns.changing:
-            return await self._alone(turns, replace)
 
     # replace_if_present_flag
 
@@ -278,7 +186,7 @@ class Amendments:
         self._core.add_task(self._replace_present(message, done), 'replace_if_present')
 
     async def _replace_present(self, message: Message, done: Done) -> None:
-        turns = self.turns_of(message.account)
+        turns = self.here.turns_of(message.account)
         turns.under_way += 1
         try:
             replaced, status = await self._tried(partial(self._put_in_place, message, turns))
@@ -316,56 +224,12 @@ class Amendments:
         elsewhere_id = node = 0
         if not self._elsewhere.is_alone:
             elsewhere_id, node = await self._elsewhere.newest_alike(addresses)
-        if elsewhere_id and elsewhere_id > await self.newest_alike(addresses):
+        if elsewhere_id and elsewhere_id > await self.here.newest_alike(addresses):
             replaced = await self._elsewhere.substitute(node, message, elsewhere_id)
             if replaced is not None:
                 return replaced
 
-        async def replace() -> Message | None:
-            found, _ = await self._queued.find_alike(addresses)
-            return await self._substitute(found[:1], message, timeout)
-
-        return await self._alone(turns, replace)
-
-    async def _substitute(self, found: list[Queued], message: Message, timeout: asyncio.Timeout) -> Message | None:
-        if not found:
-            return None
-        change = self._replacements.substituted(found[0], message)
-        timeout.reschedule(None)
-        return change.message if await self._queued.replace([(found[0], change)]) else None
-
-    # For other nodes. What has an account's turn there takes none here: two nodes would wait for each other
-
-    async def cancel_ids(self, account: str, ids: frozenset[int]) -> int:
-        """Cancel what is queued of these; return how many."""
-        async with asyncio.timeout(ANSWER_S) as timeout:
-            return await self._cancel_ids(self.turns_of(account), ids, timeout)
-
-    async def cancel_alike(self, addresses: Addresses) -> int:
-        """Cancel what is queued with these addresses; return how many."""
-        until_now = msgspec.structs.replace(addresses, below_id=self._core.ids.next(wall_ms()))
-        async with asyncio.timeout(ANSWER_S) as timeout:
-            return await self._cancel_alike(self.turns_of(addresses.account), until_now, timeout)
-
-    async def replace(self, account: str, ids: frozenset[int], pdu: ReplaceSm, speaks_5: bool) -> int:
-        """Replace what is queued of these; return how many."""
-        async with asyncio.timeout(ANSWER_S) as timeout:
-            return await self._replace_ids(self._core.account(account), ids, pdu, speaks_5, timeout)
-
-    async def newest_alike(self, addresses: Addresses) -> int:
-        """Return the id of the newest queued message with these addresses, 0 when there is none."""
-        found, _ = await self._alone(self.turns_of(addresses.account), partial(self._queued.find_alike, addresses))
-        return found[0].message.id if found else 0
-
-    async def substitute(self, message: Message, old_id: int) -> Message | None:
-        """Put a message in the place of a queued one; return what that has become, None when it is queued no more."""
-
-        async def replace() -> Message | None:
-            found = await self._queued.find(frozenset({old_id}))
-            return await self._substitute(found, message, timeout)
-
-        async with asyncio.timeout(ANSWER_S) as timeout:
-            return await self._alone(self.turns_of(message.account), replace)
+        return await self.here.put_in_newest_place(turns, addresses, message, timeout)
 
     def _forget(self, message: Message) -> None:
         """A message that was admitted is none after all."""

@@ -320,8 +320,7 @@ class DiskShelf:
     async def _put(self, entries: list[Entry]) -> None:
         end = self.end_of_lane()
         rows = [
-            _waiting(outbox, message, max(due_at, end), self.keep_until(message))
-            for outbox, message, due_at in entries
+            _waiting(outbox, message, max(due_at, end), self.keep_until(message)) for outbox, message, due_at in entries
         ]
         await self._store.wait(rows)
         for outbox, message, _ in entries:

@@ -115,18 +115,18 @@ class ShelfReads:
         """
         on_disk = set(await self._store.lanes_on_disk())
         places = []
-        online = {outbox.name: outbox for outbox in outboxes if not outbox.offline}
+        leading = {outbox.name: outbox for outbox in outboxes if outbox.elsewhere or not outbox.offline}  # somewhere
         for outbox in outboxes:
             self._forget_gone(outbox, on_disk)
         for name, priority, account in on_disk:
-            if name in online:
-                lane = online[name].lane(priority, account)
+            if name in leading:
+                lane = leading[name].lane(priority, account)
                 if not (lane.on_disk or lane.deferred):
                     places.append((name, priority, account, *lane.cursor))
         if places:
             found = False
             for name, priority, account in await self._store.lanes_with_more(places):
-                outbox = online[name]
+                outbox = leading[name]
                 outbox.count(outbox.lane(priority, account), deferred=1)
                 found = True
             if found:

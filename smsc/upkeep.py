@@ -28,6 +28,7 @@ TICK_S = 0.5
 ACCOUNT_OFFLINE_S = 5.0
 CACHE_MS = 600_000  # how long a message waits for its receipt in memory
 SWEEP_S = 10.0
+HANDED_S = 1.0  # how often a node looks for what others have put on its disk without being heard
 EXPIRY_S = 1.0  # how often what ran out of time on disk is looked for, where anything waits there
 PARTITIONS_S = 600.0
 CREDIT_S = 1.0  # how often balances are looked at again for which messages were refused
@@ -42,7 +43,7 @@ class Upkeep:
         self._node = node
         self._core = node.core
         self._sweep_at = 0.0
-        self._expiry_at = 0.0
+        self._expiry_at = self._recount_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -102,6 +103,8 @@ class Upkeep:
             core.shelf.sweep()
             for upstream in core.upstreams.values():
                 upstream.trim_old(wall_ms() - CACHE_MS)
+        if now >= self._recount_at:
+            self._recount_at = now + (SWEEP_S if core.configuration.cluster is None else HANDED_S)
             core.shelf.recount([feed.outbox for feed in self._feeds()])
         self._node.ingress.resume()
 

@@ -71,7 +71,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class OwnWork(Protocol):
-    """What a node does with its own messages; `smsc.amendments` has it. Each may raise Refused."""
+    """What a node does with its own messages; `smsc.amending_here` has it. Each may raise Refused."""
 
     async def cancel_ids(self, account: str, ids: frozenset[int]) -> int:
         """Cancel what is queued of these; return how many."""

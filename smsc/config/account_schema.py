@@ -65,9 +65,9 @@ class AccountConfig(Part, frozen=True):
     window: Annotated[Window, described('unanswered PDUs a session, each way')] = 10
     rate_per_s: Annotated[Rate, described('segments a second, of all its sessions and nodes together; 0 = any')] = 0
     sender_rate_per_s: Annotated[Rate, described('segments a second, of each sender that it writes; 0 = any')] = 0
-    waiting: Annotated[
-        int, described('messages it may have waiting for an operator, at all nodes together', ge=1)
-    ] = 1_000_000
+    waiting: Annotated[int, described('messages it may have waiting for an operator, at all nodes together', ge=1)] = (
+        1_000_000
+    )
     allow_from: Annotated[tuple[Network, ...], described('addresses it may connect from; none = any')] = ()
     numbers: Annotated[
         AccountNumbersConfig | None, described('how it writes numbers, where that differs from `numbers`')

@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, first, second, smsc, esmes) -> None:
         self.first, self.second, self.smsc = first, second, smsc
         self.here, self.there = esmes
-        self.held = []
+        self.held: list[pdus.SubmitSm] = []
         self.before = 0
 
     def hold(self, pdu):

@@ -14,8 +14,8 @@ class Wires:
     """Nodes that hear each other at once, as long as they are not cut off."""
 
     def __init__(self) -> None:
-        self.nodes = {}
-        self.cut = set()
+        self.nodes: dict[int, Asking] = {}
+        self.cut: set[int] = set()
         self.is_fenced = False
 
     def add(self, node):
@@ -125,7 +125,12 @@ async def test_what_is_no_question_and_no_answer_is_passed_over(wires, octets):
 
 async def test_questions_are_bounded(wires):
     said = []
-    asking = Asking(1, lambda kind, node, octets: said.append(msgspec.json.decode(octets, type=Answer)) or True)
+
+    def publish(kind, node, octets):
+        said.append(msgspec.json.decode(octets, type=Answer))
+        return True
+
+    asking = Asking(1, publish)
     asking.answers_now = True
     asking.handlers['wait'] = lambda arguments: asyncio.Event().wait()
     for number in range(MAX_UNDER_WAY + 1):

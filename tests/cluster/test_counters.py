@@ -2,7 +2,9 @@
 
 import signal
 from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -33,7 +35,7 @@ REPEATED = {'duplicates': {'within_s': 3_600}}
 async def told(node, count):
     """Waits until a node has heard of so many messages and failures of others."""
 
-    async def heard() -> bool:
+    async def heard():
         return await node.metric('smsc_cluster_counted_total', direction='heard') >= count
 
     await until_async(heard)
@@ -134,13 +136,13 @@ class Node:
         decider = Decider(RouteTable([]), steps={'bank': (self.duplicates, limits)})
         automatic = AutomaticConfig(failures=2)
         stop_lists = SimpleNamespace(automatic=automatic, poll_s=1)
-        configuration = SimpleNamespace(node=node, accounts={'bank': None}, stop_lists=stop_lists)
-        self.core = SimpleNamespace(
-            configuration=configuration, decider=decider, store=SimpleNamespace(stop_lists=None)
-        )
-        self.counters = Counters(self.core, self._publish, True)
-        self.core.cluster = SimpleNamespace(counters=self.counters)
-        self.core.stop_lists = self.keeping = StopListKeeping(self.core, StopLists())
+        configuration: Any = SimpleNamespace(node=node, accounts={'bank': None}, stop_lists=stop_lists)
+        store = SimpleNamespace(stop_lists=None)
+        core: Any = SimpleNamespace(configuration=configuration, decider=decider, store=store)
+        self.core = core
+        self.counters = Counters(core, self._publish, True)
+        core.cluster = SimpleNamespace(counters=self.counters)
+        core.stop_lists = self.keeping = StopListKeeping(core, StopLists())
         self.keeping.configure(configuration)
         self.counters.take_up()
 
@@ -157,7 +159,8 @@ class Node:
             verdict = step.judge(facts)
             if verdict is not None:
                 return verdict
-        self.counters.note([SimpleNamespace(facts=facts)])
+        message: Any = SimpleNamespace(facts=facts)
+        self.counters.note([message])
         return None
 
     def fail(self, state=MessageState.UNDELIVERABLE, minutes=0):
@@ -240,7 +243,7 @@ def test_much_is_told_at_once_and_in_pieces(two, monkeypatch):
         b'\x01nonsense',
         b'\x01' + bytes(counters.MAX_OCTETS),
         *(
-            b'\x01' + counters.msgspec.msgpack.encode([1, [message]])
+            b'\x01' + msgspec.msgpack.encode([1, [message]])
             for message in (
                 ['bank', -1, '7916', '', '', 1],
                 ['bank', (1 << 63) - 1, '7916', '', '', 1, 5],
@@ -279,7 +282,7 @@ async def test_a_node_that_starts_goes_on_with_the_failures_that_another_has_cou
     first, second = two
     first.others = []
     first.fail()
-    asked = {}
+    asked: dict[str, Any] = {}
     first.counters.serve(asked)
 
     async def ask(nodes, what, timeout_s):

@@ -5,8 +5,9 @@ import time
 import asyncpg
 import pytest
 
+from pdu import pdus
 from pdu.receipt_text import MessageState
-from tests.product.peers import Smsc, operator_receipt
+from tests.product.peers import Peer, Smsc, operator_receipt
 from tests.product.running import upstream
 from tests.product.waiting import until, until_async
 
@@ -18,8 +19,8 @@ class Apart(Smsc):
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept = []
-        self.node_of = {}
+        self.kept: list[tuple[Peer, pdus.SubmitSm]] = []
+        self.node_of: dict[Peer, bytes] = {}
 
     def respond(self, peer, pdu, answer):
         self.kept.append((peer, pdu))
@@ -34,11 +35,17 @@ class Apart(Smsc):
 
 
 @pytest.fixture
-async def apart(nodes):
+def tree():
+    """What the nodes' configuration has beside the upstream."""
+    return {}
+
+
+@pytest.fixture
+async def apart(nodes, tree):
     """Two nodes with links of their own, and their operator."""
     smsc = Apart()
     await smsc.start()
-    found = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=2)})
+    found = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=2)}, **tree)
     for node in found:
         node.write(upstreams={'mts': {'system_id': f'node{node.tree["node"]}'}})
         await node.start()
@@ -83,6 +90,23 @@ async def test_a_receipt_at_another_node_overtakes_the_response(apart, bind, bou
         return not any([(await node.status()).parked_receipts for node in found])
 
     await until_async(nothing_parked)
+
+
+@pytest.mark.wire('F12', 'G10')
+@pytest.mark.parametrize('tree', [{'store': {'redis': None}}], ids=['without redis'])
+async def test_a_receipt_at_another_node_overtakes_the_response_of_nodes_that_cannot_ask_each_other(apart, bind):
+    found, smsc = apart
+    esmes = [await bind(node) for node in found]  # the receipt goes to where the operator's came
+    message_id = await esmes[0].submit()
+    await until(lambda: smsc.kept)
+    ((peer, pdu),) = smsc.kept
+    other = await until(lambda: smsc.link_beside(peer))
+    assert (await other.ask(operator_receipt(OURS))).command_status == 0
+    Smsc.respond(smsc, peer, pdu, OURS)
+    await until(lambda: any(esme.delivered for esme in esmes))
+    (shown,) = [receipt.short_message for esme in esmes for receipt in esme.delivered]
+    assert shown.startswith(f'id:{message_id} '.encode())
+    await found[0].settle(DELIVERED=1)
 
 
 @pytest.mark.wire('F17')

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,7 @@ def parts_at(smsc):
     found = defaultdict(set)
     for pdu in smsc.submits:
         part = parse_udh(pdu.short_message)
+        assert part is not None
         found[part.reference].add(part.sequence)
     return dict(found)
 
@@ -97,7 +99,7 @@ async def test_a_decision_that_was_told_holds_for_parts_at_other_nodes(two_ways)
     parts = parts_of(b'one ', b'two ', b'three')
     await here.submit_all(parts[:1])
 
-    async def told() -> bool:
+    async def told():
         return await second.metric('smsc_cluster_counted_total', direction='heard') >= 1
 
     await until_async(told)
@@ -114,14 +116,14 @@ KEY = PartsKey('bank', b'MyBank', b'79161234567', 7, False, 3)
 def node(number):
     """A node that holds the third of three parts."""
     taken = []
-    joiner = Joiner()
+    joiner: Joiner[Way] = Joiner()
     message = mt_message()
     joiner.add(KEY, 3, message, 0.0, 600.0)
     joining = SimpleNamespace(
         joiner=joiner, stage=SimpleNamespace(kick=int), take_decision=lambda *what: taken.append(what)
     )
     configuration = SimpleNamespace(node=number, accounts={'bank': None})
-    core = SimpleNamespace(configuration=configuration, joining=joining, upstreams={'mts': None})
+    core: Any = SimpleNamespace(configuration=configuration, joining=joining, upstreams={'mts': None})
     found = PartsElsewhere(core, True)
     return found, message, taken
 

@@ -7,7 +7,7 @@ import pytest
 
 from pdu import pdus
 from pdu.status import CommandStatus
-from tests.product.peers import submit
+from tests.product.peers import Esme, submit
 from tests.product.running import free_port, upstream
 from tests.product.waiting import until, until_async
 
@@ -21,8 +21,8 @@ class Sender:
     def __init__(self, nodes, bind) -> None:
         self.nodes = nodes
         self.ids: list[str] = []
-        self.sessions: dict[int, pdus.Esme] = {}
-        self.all = []
+        self.sessions: dict[int, Esme] = {}
+        self.all: list[Esme] = []
         self.is_finishing = asyncio.Event()
         self._bind = bind
 
@@ -56,6 +56,7 @@ class Sender:
                 response = await esme.ask(submit(b'text %d' % len(self.ids)))
                 if response.command_status not in RETRIED:
                     assert response.command_status == 0, hex(response.command_status)
+                    assert isinstance(response, pdus.SubmitSmResp)
                     self.ids.append(response.message_id.decode())
 
 

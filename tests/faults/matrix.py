@@ -12,7 +12,7 @@ plant stay there.
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -76,7 +76,7 @@ def settings_of(group: Group, folder: Path | None, fsync: bool = True) -> PlantS
     )
 
 
-async def run_group(group: Group, pace: Pace, settings: PlantSettings, show: 'Shower') -> list[Outcome]:
+async def run_group(group: Group, pace: Pace, settings: PlantSettings, show: Callable[[str], None]) -> list[Outcome]:
     """All faults of a group. A plant that does not start or end as it should is an outcome that went wrong."""
     outcomes: list[Outcome] = []
     left = list(group.faults)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,12 +23,13 @@ class Echo:
         self.got = b''
         self.resets = 0
         self._writers = set()
-        self._server = None
+        self._server: asyncio.Server | None = None
 
     async def start(self):
         self._server = await asyncio.start_server(self._serve, '127.0.0.1', self.port)
 
     async def stop(self):
+        assert self._server is not None
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()
@@ -65,7 +67,7 @@ async def leg(echo, tmp_path):
         return control.exists()
 
     await child.wait_until(is_there, 'listening', END_S)
-    breaker = Breaker(control)
+    breaker: Any = Breaker(control)
     breaker.port = port
     yield breaker
     await child.stop(END_S)
@@ -111,7 +113,8 @@ async def test_a_cut_resets_both_ends_and_new_connections_pass(leg, echo, connec
     await leg.do(Cut('esme1'))
     assert await ends(reader)
     await until(lambda: echo.resets == 1)
-    assert await says(*await connect(), b'second')
+    reader, writer = await connect()
+    assert await says(reader, writer, b'second')
 
 
 async def test_an_end_in_order_passes_and_what_was_said_before_it_too(leg, echo, connect):
@@ -127,7 +130,8 @@ async def test_refused_connections_end_at_once_until_it_is_mended(leg, connect):
     await leg.do(Refuse('esme1'))
     assert await ends((await connect())[0]) in (True, False)
     await leg.do(Mend('esme1'))
-    assert await says(*await connect(), b'again')
+    reader, writer = await connect()
+    assert await says(reader, writer, b'again')
 
 
 async def test_what_is_held_in_one_direction_passes_when_it_is_mended(leg, echo, connect):

@@ -136,8 +136,16 @@ def test_windows_with_other_hours_are_not_taken_for_each_other():
         {},
     )
     now_ms = ms('2027-05-13 12:00', 'Europe/Moscow')
-    openings = [found.opening(found.of(name, ''), MOSCOW, now_ms, now_ms) for name in ('shop', 'bank', 'shop')]
-    assert [there(one.opens_at, 'Europe/Moscow') for one in openings] == ['05-13 09:00', '05-14 10:00', '05-13 09:00']
+
+    def opens_at(account):
+        window = found.of(account, '')
+        assert window is not None
+        opening = found.opening(window, MOSCOW, now_ms, now_ms)
+        assert opening is not None
+        return there(opening.opens_at, 'Europe/Moscow')
+
+    openings = [opens_at(account) for account in ('shop', 'bank', 'shop')]
+    assert openings == ['05-13 09:00', '05-14 10:00', '05-13 09:00']
 
 
 def test_exempt_categories_are_not_held_to_the_accounts_window():

@@ -49,9 +49,9 @@ def test_a_file_in_national_form_lists_the_numbers_and_counts_what_was_rewritten
     path.write_bytes(gzip.compress(b'number\n89164444444\n79164444445\n8917*\n'))
     file = NumbersFile(path, normaliser=Normaliser(RULES))
     assert [entry for page in file.pages() for entry in page] == [
-        (False, 79164444444),
-        (False, 79164444445),
-        (True, 7917),
+        (False, 79164444444, None),
+        (False, 79164444445, None),
+        (True, 7917, None),
     ]
     assert (file.read, file.rewritten) == (3, 2)
 

@@ -289,7 +289,7 @@ def test_a_new_message_goes_first_and_the_next_one_after_a_turn_of_each_other_ac
 def test_who_sends_as_soon_as_the_last_one_left_gets_no_more_than_its_turns():
     bench = Bench(capacity=1000)
     banks = set(bench.put(*[0] * 500, account='bank'))
-    taken = []
+    taken: list[int] = []
     while len(taken) < 300:
         bench.put(0)
         taken += bench.take(1)
@@ -331,7 +331,7 @@ def test_what_is_read_from_disk_is_shared_by_the_accounts():
     held = [len(lane.head) for lane in bench.outbox.lanes]
     assert max(held) - min(held) <= 1
     assert sum(held) >= 40
-    taken = []
+    taken: list[int] = []
     while len(taken) < 300:
         bench.work()
         taken += bench.take(10)

@@ -74,7 +74,7 @@ async def test_a_crowd_beyond_capacity_is_throttled_and_a_modest_session_is_not(
     operator = await start_smsc()
     found = await product(
         upstreams={'mts': upstream(operator.port, window=1000)},
-        accounts={'bank': account(window=4000, rate_per_s=100_000), 'shop': account(password='Kw3-shop')},
+        accounts={'bank': account(window=8000, rate_per_s=100_000), 'shop': account(password='Kw3-shop')},
     )
     await everywhere_bound(operator)
     connection = await asyncpg.connect(**found.arguments)
@@ -93,7 +93,7 @@ async def test_a_crowd_beyond_capacity_is_throttled_and_a_modest_session_is_not(
             if sent - len(crowd.inbox) < 3_500:
                 flood(500)
             await asyncio.sleep(STEP_S)
-    flood(500)
+    flood(3_000)
     await modest.submit(b'few')  # it must be accepted
     await until(lambda: len(crowd.inbox) == sent)
     statuses = {pdu.command_status for pdu in crowd.inbox}

@@ -278,7 +278,7 @@ async def test_of_one_account_so_many_requests_are_under_way_and_others_are_not_
 async def test_an_account_that_has_looked_through_memory_too_long_waits(one, bind):
     found, _, esme, held, cancel = one
     held.passing.set()
-    turns = found.node.core.amendments.turns_of('bank')
+    turns = found.node.core.amendments.here.turns_of('bank')
     turns.looking.spend(60.0, found.node.core.loop.time())
     for request in (
         cancel,
@@ -316,7 +316,7 @@ async def test_many_alike_are_cancelled_in_pages_and_others_have_their_turn_betw
         await esme.submit_all(submit(registered_delivery=0) for _ in range(600))
     await until(lambda: feed.outbox.in_memory == 1201 if place == 'memory' else feed.outbox.on_disk == 1201)
     done: list[tuple[str, int]] = []
-    queued = core.amendments._queued
+    queued = core.amendments.here.queued
     cancel_page = queued.cancel
 
     async def note(page, held):
