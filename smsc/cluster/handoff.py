@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE = 5_000
 MAX_MOVED = 100_000
+MAX_NAME = 64
 CLOCKS_APART_MS = 5_000  # how much the clock of another node may be ahead; what it gives waits for the rest of it
 
 log = structlog.get_logger()
@@ -115,7 +116,7 @@ class Handoff:
     def _count_in(self, moved: Iterable[Moved]) -> None:
         now_ms = wall_ms()
         for lane in moved:
-            if lane.messages > 0 and 0 <= lane.priority < PRIORITIES:
+            if 0 < lane.messages <= MAX_MOVED and 0 <= lane.priority < PRIORITIES and len(lane.account) <= MAX_NAME:
                 if lane.first_due_at <= now_ms + CLOCKS_APART_MS:  # due by the clock of that node: so it is here
                     self._core.shelf.rise_to(lane.first_due_at)
                 count_in(self._core, lane)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from domain.ids import accepted_at_ms
+from pdu.receipt_text import MessageState
 from smsc.clock import wall_ms
 from smsc.correlation import Found, Key
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from smsc.upstream import Upstream
 
 ANSWER_S = 2.0
+FINAL = frozenset(int(state) for state in MessageState) - {int(MessageState.ENROUTE)}
 CLOCK_STEP_MS = 1_000  # that clocks may differ
 HEAR_S = 0.5  # for the response that tells the message of a receipt which another node has
 PENDING_BOUND = 50_000
@@ -228,7 +230,7 @@ class ReceiptExchange:
         until, now_ms = core.loop.time() + HEAR_S, wall_ms()
         for asked in question.asked[:MANY]:
             upstream = core.upstreams.get(asked.upstream)
-            if upstream is None or core.draining:
+            if upstream is None or core.draining or asked.state not in FINAL:
                 unknown.append(asked.tag)
             elif self._receipts.end_known(
                 upstream, asked.upstream_message_id, asked.state, asked.error, (ended, Tag(asked.tag))

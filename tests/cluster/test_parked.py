@@ -35,23 +35,20 @@ class Apart(Smsc):
 
 
 @pytest.fixture
-def tree():
-    """What the nodes' configuration has beside the upstream."""
-    return {}
-
-
-@pytest.fixture
-async def apart(nodes, tree):
+async def apart(nodes, own_redis):
     """Two nodes with links of their own, and their operator."""
     smsc = Apart()
     await smsc.start()
-    found = await nodes(2, start=False, upstreams={'mts': upstream(smsc.port, links=2)}, **tree)
-    for node in found:
-        node.write(upstreams={'mts': {'system_id': f'node{node.tree["node"]}'}})
-        await node.start()
-    await until(lambda: len({smsc.node_of[peer] for peer in smsc.receiving}) == 2)
-    yield found, smsc
-    await smsc.stop()
+    try:
+        redis = {'redis': own_redis.url}
+        found = await nodes(2, start=False, store=redis, upstreams={'mts': upstream(smsc.port, links=2)})
+        for node in found:
+            node.write(upstreams={'mts': {'system_id': f'node{node.tree["node"]}'}})
+            await node.start()
+        await until(lambda: len({smsc.node_of[peer] for peer in smsc.receiving}) == 2)
+        yield found, smsc
+    finally:
+        await smsc.stop()
 
 
 @pytest.fixture
@@ -93,9 +90,11 @@ async def test_a_receipt_at_another_node_overtakes_the_response(apart, bind, bou
 
 
 @pytest.mark.wire('F12', 'G10')
-@pytest.mark.parametrize('tree', [{'store': {'redis': None}}], ids=['without redis'])
-async def test_a_receipt_at_another_node_overtakes_the_response_of_nodes_that_cannot_ask_each_other(apart, bind):
+async def test_a_receipt_at_another_node_overtakes_the_response_of_nodes_that_cannot_ask_each_other(
+    apart, bind, own_redis
+):
     found, smsc = apart
+    own_redis.stop()
     esmes = [await bind(node) for node in found]  # the receipt goes to where the operator's came
     message_id = await esmes[0].submit()
     await until(lambda: smsc.kept)
