@@ -3,7 +3,7 @@
 from itertools import count
 from typing import Any
 
-from domain.ids import first_id
+from domain.ids import COUNTER_BITS, COUNTER_MASK, first_id
 from domain.message import Kind, Message, Notice
 from pdu.codec import encode
 from pdu.pdus import DeliverSm, SubmitSm
@@ -34,4 +34,7 @@ def _message(
     kind: Kind, account: str, upstream: str, pdu: SubmitSm | DeliverSm, at_ms: int, fields: dict[str, Any]
 ) -> Message:
     values: dict[str, Any] = {'priority': 0, 'expires_at': at_ms + HOUR_MS} | fields
-    return Message(first_id(at_ms) + next(_numbers), kind, account, upstream, pdu, **values)
+    number = next(_numbers)  # the bits above those of the counter are the node's
+    return Message(
+        first_id(at_ms + (number >> COUNTER_BITS)) + (number & COUNTER_MASK), kind, account, upstream, pdu, **values
+    )

