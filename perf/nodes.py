@@ -27,6 +27,7 @@ from perf.bench import Bench, BenchSettings
 from perf.load import LoadError, LoadResult
 from perf.processes import BenchError, Child, free_ports
 from perf.report import format_table, show, tell
+from smsc.control import ask
 from smsc.supervisor import dsn_of, start_redis
 from storage import embedded
 
@@ -73,7 +74,18 @@ class NodesBench(Bench):
 
     async def is_ready(self) -> bool:
         """Whether each of them says so."""
-        return server_log(self).count('node.ready') >= self.nodes and await super().is_ready()
+        return (
+            server_log(self).count('node.ready') >= self.nodes and await super().is_ready() and await self._has_links()
+        )
+
+    async def _has_links(self) -> bool:
+        """Whether each node has a link to the operator: the first one up has had all of them."""
+        for node in range(1, self.nodes + 1) if self.nodes > 1 else ():
+            status = await ask(self.folder / 'data', 'status', node)
+            links = status['upstreams'][0]['links']
+            if not any(link['state'].startswith('bound') for link in links):
+                return False
+        return True
 
     def cpu_s(self) -> dict[str, float]:
         """User and system seconds by part."""

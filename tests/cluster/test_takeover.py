@@ -51,6 +51,11 @@ async def test_a_receipt_that_a_killed_node_had_not_handed_on_is_handed_on_by_an
     esme = await bind(first)
     message_id = await esme.submit()
     await smsc.submitted(1)
+
+    async def taken() -> bool:
+        return bool((await first.story(message_id)).parts)  # else it would be sent again, and have another receipt
+
+    await until_async(taken)
     await esme.close()
     assert await smsc.deliver_receipt(smsc.given[0]) == 0
     await first.stop(signal.SIGKILL)
