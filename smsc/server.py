@@ -42,6 +42,7 @@ from smsc.queues_shown import QueuesShown
 from smsc.status import Statuses
 from smsc.tls import TlsError
 from storage import embedded
+from storage.membership import TAKER_PATIENCE_S
 from storage.store import Store
 
 log = structlog.get_logger()
@@ -51,7 +52,6 @@ UNREADABLE = (configurations.ConfigurationError, SendersFileError, PlanError, Mn
 GC_THRESHOLDS = (50_000, 20, 50)
 COMMANDS = ('status', 'switch', 'route', 'route_mo', 'plan', 'stop_lists', 'credit', 'ready', 'queues', 'queue_work')
 """What a node answers over its control socket, beside `reload`."""
-PATIENCE_S = 600.0  # with a node that is taking this one's work over
 FENCED_STATUS = 75  # EX_TEMPFAIL: whoever supervises starts the node anew
 
 
@@ -111,7 +111,7 @@ class Server:
         store = Store(arguments, configuration.node, __version__, str(configuration.http.listen))
         store.health.on_fenced = _end_fenced
         stack.push_async_callback(store.close)
-        await store.open(wall_ms(), PATIENCE_S if configuration.cluster else 0)
+        await store.open(wall_ms(), TAKER_PATIENCE_S if configuration.cluster else 0)
         if self.place is None:
             await start_operators(configuration, stack)
         last_id = await store.last_id()

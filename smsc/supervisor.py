@@ -54,23 +54,30 @@ class Child:
         loop, pause_s = asyncio.get_running_loop(), RESTART_FIRST_S
         while not self._stopping.is_set():
             began_at = loop.time()
-            await self._start()
-            assert self._process is not None
-            if self._stopping.is_set():  # meanwhile
-                self.signal(signal.SIGTERM)
-            self.last_status = await self._process.wait()
-            if self._stopping.is_set():
-                return
-            show = log.info if self._is_restarting else log.error
-            show('node.ended', node=self.place.node, status=self.last_status)
-            self._is_restarting = False
+            try:
+                await self._run_once()
+            except OSError as error:  # no memory, or no process more
+                log.error(
+                    'node.not_started', node=self.place.node, reason=str(error), remedy='free memory or processes'
+                )
             if loop.time() - began_at > STEADY_S:
                 pause_s = RESTART_FIRST_S
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(2 * pause_s, RESTART_LAST_S)
 
-    async def _start(self) -> None:
+    async def _run_once(self) -> None:
+        """Start the process and return when it has ended. Raises OSError when it cannot be started."""
+        process = await self._start()
+        if self._stopping.is_set():  # meanwhile
+            self.signal(signal.SIGTERM)
+        self.last_status = await process.wait()
+        if not self._stopping.is_set():
+            show = log.info if self._is_restarting else log.error
+            show('node.ended', node=self.place.node, status=self.last_status)
+        self._is_restarting = False
+
+    async def _start(self) -> asyncio.subprocess.Process:
         place = msgspec.json.encode(self.place).decode()
         self.starts += 1
         self._process = await asyncio.create_subprocess_exec(
@@ -81,6 +88,7 @@ class Child:
             start_new_session=True,  # an interrupt at the terminal is for the supervisor alone
         )
         log.info('node.started', node=self.place.node, process=self._process.pid)
+        return self._process
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs."""

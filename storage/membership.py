@@ -14,6 +14,7 @@ from storage.connection import Connection, StoreConnection
 
 LEFTOVERS_POLL_S = 0.05
 TAKING_POLL_S = 0.5
+TAKER_PATIENCE_S = 600.0  # of a node that begins, with one that takes its work over, as long as that lives
 TAKER_DEAD_S = 15.0  # without a beat
 
 

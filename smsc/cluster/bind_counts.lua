@@ -10,12 +10,6 @@
 
 local FRESH_S, KEPT_S = 3, 3600
 
-local question = cjson.decode(ARGV[1])
-local now = question.now
-if now == 0 then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
 local living = {}
 for _, node in ipairs(question.living) do living[tostring(node)] = true end
 local me = tostring(question.node)

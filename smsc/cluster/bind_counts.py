@@ -8,19 +8,19 @@ not count. Without Redis, what the others said last counts, of those that live.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from smsc.cluster.presence import Peers
+from smsc.cluster.scripts import script
 from storage.between import Between, BetweenAway
 
 if TYPE_CHECKING:
     from smsc.account import Account
     from smsc.core import Core
 
-SCRIPT = Path(__file__).with_name('bind_counts.lua').read_text(encoding='utf-8')
+SCRIPT = script('bind_counts')
 PAGE = 200  # accounts a question
 LEARNING_S = 3.0  # a Redis that came back may have lost all counts: for so long, what the others said last counts too
 MOMENTS = 10**8  # questions of one process; the epoch goes before

@@ -27,6 +27,7 @@ from smsc.cluster.takeover import take_late, take_over
 from smsc.outbox import Elsewhere, Outbox
 from smsc.recovery import rehome
 from storage.between import Between, BetweenAway
+from storage.membership import TAKER_PATIENCE_S
 
 if TYPE_CHECKING:
     from smsc.core import Core
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 BEAT_S = 1.0
 LATE_S = 5.0  # how often somebody looks whether anything was given to a node after it had died
 SAY_S = 0.25
-TAKER_PATIENCE_S = 600.0  # with a node that takes this one's work over, as long as that lives
 SAY_AGAIN_S = 1.0
 SHARE_S = 0.25
 PATIENCE_S = 2.0  # with Redis at the start, before this node goes on without it
@@ -108,9 +108,6 @@ class Cluster:
         if self.beating.config is not None:
             self._tasks.append(asyncio.create_task(self._keep_sharing(), name='shares'))
             self._tasks.append(asyncio.create_task(self._keep_looking(), name='look'))
-            if self.between is None:
-                effect = 'each node has all links and an even part of limits; binds are counted by each'
-                log.warning('cluster.no_redis', effect=effect, do='set store.redis')
 
     async def stop(self) -> None:
         """Beat no more; call `beat` once more when all is settled."""
@@ -216,9 +213,6 @@ class Cluster:
         now = self._core.loop.time()
         self.bind_counts.note_waiting(now)
         await self.shares.tick()
-        if self.between is None:
-            self.shares.take_even()
-            return
         if leases:
             self.shares.share_senders(now)
             await self.links.tick()

@@ -12,12 +12,6 @@
 
 local FRESH_S, KEPT_S = 3, 3600
 
-local question = cjson.decode(ARGV[1])
-local now = question.now
-if now == 0 then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
 local living = {}
 for _, node in ipairs(question.living) do living[node] = true end
 local me = question.node

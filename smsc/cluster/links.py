@@ -8,12 +8,12 @@ takes none. An upstream with `links_per_node` has all of its links at each node.
 
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
+from smsc.cluster.scripts import script
 from smsc.links import close_place, open_place
 from storage.between import Between, BetweenAway
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smsc.core import Core
     from smsc.upstream import Upstream
 
-SCRIPT = Path(__file__).with_name('links.lua').read_text(encoding='utf-8')
+SCRIPT = script('links')
 PAGE = 100  # upstreams a question
 STEADY_TICKS = 3  # so many answers in a row must say that places are to be given back: nodes that restart want none
 

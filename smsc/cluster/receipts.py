@@ -18,6 +18,7 @@ import msgspec
 
 from domain.ids import accepted_at_ms
 from pdu.receipt_text import MessageState
+from pdu.status import CommandStatus
 from smsc.clock import wall_ms
 from smsc.correlation import Found, Key
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from smsc.upstream import Upstream
 
 ANSWER_S = 2.0
+REFUSED = int(CommandStatus.ESME_RX_T_APPN)
+STATUSES = frozenset({int(CommandStatus.ESME_ROK), REFUSED})  # that another node may have the operator answered with
 FINAL = frozenset(int(state) for state in MessageState) - {int(MessageState.ENROUTE)}
 CLOCK_STEP_MS = 1_000  # that clocks may differ
 HEAR_S = 0.5  # for the response that tells the message of a receipt which another node has
@@ -163,7 +166,7 @@ class ReceiptExchange:
                 continue
             self.passed_on += 1
             connection, response = pending.found.source
-            response.command_status = status
+            response.command_status = status if status in STATUSES else REFUSED
             connection.session.respond(response)
             touched.add(connection)
         for connection in touched:

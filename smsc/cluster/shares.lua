@@ -15,12 +15,6 @@
 
 local LEASE_S, GRACE_S, KEPT_S, WINDOW_S, ROTATE_S = 3, 2, 3600, 1.05, 5
 
-local question = cjson.decode(ARGV[1])
-local now = question.now
-if now == 0 then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) + tonumber(time[2]) / 1e6
-end
 local living = {}
 for _, node in ipairs(question.living) do
   living[tostring(node)] = true

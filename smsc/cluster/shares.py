@@ -10,11 +10,11 @@ The limit of each sender of an account is divided by where the account's session
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from smsc.cluster.scripts import script
 from smsc.limits import Rate
 from storage.between import Between, BetweenAway
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smsc.core import Core
     from smsc.upstream import Upstream
 
-SCRIPT = Path(__file__).with_name('shares.lua').read_text(encoding='utf-8')
+SCRIPT = script('shares')
 IDLE_S = 1.0  # how often a limit that nobody wants anything of is asked for
 PAGE = 200  # limits a question
 FLOOR_FRACTION = 10  # a node gets at least its even part divided by this
@@ -122,10 +122,10 @@ class Shares:
     def take_even(self) -> None:
         """Take an even part of each limit of which there is no share yet: Redis does not answer."""
         living = sorted(self._living())
-        count = len(living) if self._between is None else max(2, len(living))
+        count = max(2, len(living))
         rank = living.index(self._core.configuration.node)
         for holding in self._holdings.values():
-            if holding.share is None or self._between is None:
+            if holding.share is None:
                 limit = int(holding.rate.limit_per_s)
                 holding.take(limit // count + (rank < limit % count))
 
@@ -139,9 +139,7 @@ class Shares:
             await self._ask(page, self._core.loop.time(), leaving=True)
 
     async def _ask(self, page: list[tuple[str, Wish]], now: float, leaving: bool = False) -> None:
-        if self._between is None:
-            return
-        if not self._between.available:
+        if self._between is None or not self._between.available:
             raise BetweenAway('Redis does not answer')
         self._moment += 1
         moment = self._core.store.membership.epoch * MOMENTS + self._moment

@@ -129,8 +129,9 @@ async def test_a_message_is_replaced_at_a_node_that_does_not_have_it(bench):
 @pytest.mark.parametrize('bench', ['memory'], indirect=True)
 async def test_the_newest_of_a_kind_is_replaced_whichever_node_has_it(bench):
     older = await bench.there.submit(b'older')
+    await asyncio.sleep(0.05)  # ids of two nodes are in order by their milliseconds, as each node's clock has them
     (newer,) = await bench.queue()
-    await asyncio.sleep(0.002)  # ids of two nodes are in order by their milliseconds
+    assert int(newer) > int(older)
     assert await bench.there.submit(b'instead', replace_if_present_flag=1) == newer
     assert await status_of(bench.here, cancel(newer)) == S.ESME_ROK
     assert await bench.here.submit(b'now this', replace_if_present_flag=1) == older

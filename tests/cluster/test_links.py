@@ -6,8 +6,6 @@ import signal
 from collections import Counter
 from typing import Any
 
-import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +18,6 @@ START = 1_000.0
 DEAD_S = 8.0
 NODES = (1, 2, 3)
 _keys = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def connection(shared_redis):
-    with redis.Redis.from_url(shared_redis.url) as connection:
-        yield connection
 
 
 class Nodes:
@@ -84,8 +76,8 @@ STEPS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from((1, 2, 3, 10)), STEPS)
-def test_no_two_nodes_have_a_link_and_in_the_end_each_is_had_by_one(connection, count, steps):
-    nodes = Nodes(connection, count)
+def test_no_two_nodes_have_a_link_and_in_the_end_each_is_had_by_one(redis_connection, count, steps):
+    nodes = Nodes(redis_connection, count)
     for seconds, node, action in steps:
         nodes.now += seconds
         if action == 'die':
@@ -101,8 +93,8 @@ def test_no_two_nodes_have_a_link_and_in_the_end_each_is_had_by_one(connection, 
     assert nodes.sizes[-1] - nodes.sizes[0] <= 1
 
 
-def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(connection):
-    nodes = Nodes(connection, 10)
+def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(redis_connection):
+    nodes = Nodes(redis_connection, 10)
     nodes.join(1)
     nodes.ask_all(5)
     nodes.join(2)

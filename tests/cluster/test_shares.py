@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +19,6 @@ START = 1_000.0
 DEAD_S = 8.0  # until all nodes know of a death
 NODES = (1, 2, 3)
 _keys = itertools.count()
-
-
-@pytest.fixture(scope='module')
-def connection(shared_redis):
-    with redis.Redis.from_url(shared_redis.url) as connection:
-        yield connection
 
 
 class Nodes:
@@ -101,8 +94,8 @@ STEPS = st.lists(
 @pytest.mark.wire('F4')
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from((1, 2, 3, 10, 100)), STEPS)
-def test_in_no_second_do_the_shares_of_all_nodes_exceed_the_limit(connection, limit, steps):
-    nodes = Nodes(connection, limit)
+def test_in_no_second_do_the_shares_of_all_nodes_exceed_the_limit(redis_connection, limit, steps):
+    nodes = Nodes(redis_connection, limit)
     for seconds, node, action, demand in steps:
         nodes.now += seconds
         if action == 'die':
@@ -121,8 +114,8 @@ def ask_all(nodes, seconds, **demands):
             nodes.ask(node, demands.get(f'n{node}', 0))
 
 
-def test_shares_follow_what_is_wanted_within_seconds(connection):
-    nodes = Nodes(connection, 100)
+def test_shares_follow_what_is_wanted_within_seconds(redis_connection):
+    nodes = Nodes(redis_connection, 100)
     nodes.join(1)
     ask_all(nodes, 1)
     assert nodes.shares == {1: 100}
@@ -136,8 +129,8 @@ def test_shares_follow_what_is_wanted_within_seconds(connection):
     assert nodes.shares[2] >= 30
 
 
-def test_what_a_dead_node_held_is_free_once_all_know_that_it_is_dead_and_what_one_left_a_second_later(connection):
-    nodes = Nodes(connection, 100)
+def test_what_a_dead_node_held_is_free_once_all_know_that_it_is_dead_and_what_one_left_a_second_later(redis_connection):
+    nodes = Nodes(redis_connection, 100)
     for node in NODES:
         nodes.join(node)
     ask_all(nodes, 6, n1=100, n2=100, n3=100)
@@ -152,8 +145,8 @@ def test_what_a_dead_node_held_is_free_once_all_know_that_it_is_dead_and_what_on
     assert nodes.shares == {3: 100}
 
 
-def test_a_limit_below_the_number_of_nodes_goes_round(connection):
-    nodes = Nodes(connection, 1)
+def test_a_limit_below_the_number_of_nodes_goes_round(redis_connection):
+    nodes = Nodes(redis_connection, 1)
     nodes.join(1)
     nodes.join(2)
     had = set()
@@ -163,13 +156,13 @@ def test_a_limit_below_the_number_of_nodes_goes_round(connection):
     assert had == {1, 2}
 
 
-def test_after_redis_has_lost_everything_shares_stay_within_the_limit(connection):
-    nodes = Nodes(connection, 100)
+def test_after_redis_has_lost_everything_shares_stay_within_the_limit(redis_connection):
+    nodes = Nodes(redis_connection, 100)
     nodes.join(1)
     nodes.join(2)
     ask_all(nodes, 5, n1=100, n2=20)
     before = dict(nodes.shares)
-    connection.delete(nodes._key)
+    redis_connection.delete(nodes._key)
     nodes.now += 0.25
     nodes.ask(2, 100)
     assert nodes.shares == before  # nothing is known of node 1

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 
 from tests.product.database import Databases
 from tests.product.plugin import end
@@ -58,6 +59,13 @@ def shared_redis() -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope='session')
+def redis_connection(shared_redis: RedisServer) -> Iterator[redis.Redis]:
+    """A connection to it, for what asks scripts directly."""
+    with redis.Redis.from_url(shared_redis.url) as connection:
+        yield connection
 
 
 @pytest.fixture
