@@ -15,7 +15,7 @@ import structlog
 
 from domain.message import Message
 from smsc.dispatching import dispatch
-from smsc.outbox import PRIORITIES
+from smsc.lanes import PRIORITIES
 from storage.rows import Stretch
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Failover:
         departures = outbox.departures
         with shelf.noting_who_leaves() as left:
             stretch = Stretch(*key, places.get(key, START), PAGE)
-            (rows,) = await core.store.fetch_waiting(outbox.name, [stretch], shelf.end_of_lane())
+            (rows,) = await core.store.waiting.fetch(outbox.name, [stretch], shelf.end_of_lane())
             at_rest = [row.message for row in shelf.at_rest(rows, left)]
         if outbox.departures != departures or not outbox.offline or core.upstreams.get(upstream.name) is not upstream:
             return 0, 0

@@ -270,7 +270,7 @@ class Node:
             for message in upstream.feed.outbox.go_offline():
                 upstream.feed.outbox.put(message)
         await self.core.shelf.drain()
-        await self.core.store.forget_read()
+        await self.core.store.waiting.forget_read()
         await self.core.cluster.beat()
 
     async def _within(self, until: float, work: Coroutine[Any, Any, None]) -> None:

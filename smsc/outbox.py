@@ -13,18 +13,19 @@ hold a quarter more than the capacity, and one message a lane, at most.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Set
-from itertools import chain, islice
+from collections.abc import Callable, Collection, Iterable, Set
+from itertools import islice
 from operator import attrgetter
 from typing import Protocol
 
 from domain.message import Message
-from smsc.lane import TURN, Lane
+from smsc.lanes import TURN, Lane, Lanes
 
 _id = attrgetter('id')
-PRIORITIES = 5  # SMPP 5.0 section 4.7.14; 3.4 uses 0 to 3
 FEW = 50  # messages to be read of a lane that may have none which are due
 FREE = 4  # how many times what is free a lane may hold
+LOW = 4  # a lane that has less than such a part of its share in memory is read in whole pages
+CALM = 8  # and one that has more in such parts of a page: nobody waits long behind them
 
 
 class Elsewhere:
@@ -53,22 +54,18 @@ class Shelf(Protocol):
         """Bring the head of what is on disk back, when the shelf gets to it."""
 
 
-class Outbox:
+class Outbox(Lanes):
     """Messages on their way out, highest priority first, accounts in turn."""
 
     def __init__(self, name: str, capacity: int, shelf: Shelf) -> None:
+        super().__init__()
         self.name = name
         self.capacity = capacity
         self.in_memory = 0
         self.more_segments = 0  # beyond the first, of the messages in memory
-        self.due = 0  # messages on disk that are to be read as soon as there is room
-        self.deferred = 0  # messages on disk for a later time
         self.offline = True
-        self.held: frozenset[str] = frozenset()  # accounts whose messages stay on disk, by hand
         self.elsewhere: Elsewhere | None = None  # the reader, when it is not here
         self.departures = 0  # how often its reader went away and its lanes were forgotten
-        self._lanes: list[dict[str, Lane]] = [{} for _ in range(PRIORITIES)]
-        self._rings: list[deque[Lane]] = [deque() for _ in range(PRIORITIES)]
         self._urgent_first = tuple(reversed(self._rings))
         self._shelf = shelf
 
@@ -91,56 +88,6 @@ class Outbox:
     def room(self) -> int:
         """How many segments memory may still hold; a long message counts as all of its own, which bounds the octets."""
         return self.capacity - self.in_memory - self.more_segments
-
-    # Lanes
-
-    @property
-    def lanes(self) -> Iterator[Lane]:
-        """All lanes there are."""
-        return chain.from_iterable(lanes.values() for lanes in self._lanes)
-
-    def lane(self, priority: int, account: str) -> Lane:
-        """Return one lane; a new one where there is none."""
-        lane = self._lanes[priority].get(account)
-        if lane is None:
-            lane = self._lanes[priority][account] = Lane(priority, account, self._rings[priority])
-            lane.is_held = account in self.held
-        return lane
-
-    def lane_of(self, message: Message) -> Lane:
-        """Return the lane that a message belongs to."""
-        return self.lane(message.priority, message.account)
-
-    def count(self, lane: Lane, due: int = 0, deferred: int = 0) -> None:
-        """Know that a lane has so many messages more on disk, or fewer; it never has fewer than none."""
-        due, deferred = max(due, -lane.on_disk), max(deferred, -lane.deferred)
-        lane.on_disk += due
-        lane.deferred += deferred
-        self.due += due
-        self.deferred += deferred
-
-    def count_ended(self, message: Message) -> None:
-        """Know that a message is on disk no more, or no longer to be read from there."""
-        lane = self.lane_of(message)
-        if lane.on_disk:
-            self.count(lane, due=-1)
-        else:
-            self.count(lane, deferred=-1)
-
-    def forget_empty(self) -> None:
-        """Forget the lanes that have nothing in memory and, as far as is known, nothing on disk.
-
-        Only between two looks of the shelf at the disk: what they bring has to find its lane.
-        """
-        for ring in self._rings:
-            for _ in range(len(ring)):
-                if ring[0].head:
-                    ring.rotate(-1)
-                else:
-                    ring[0].leave()
-        for lanes in self._lanes:
-            for lane in [lane for lane in lanes.values() if not (lane.head or lane.on_disk or lane.deferred)]:
-                del lanes[lane.account]
 
     # In and out
 
@@ -305,8 +252,10 @@ class Outbox:
         wanting = []
         for lane in behind:
             lane.share = share
-            limit = min(share - len(lane.head), free, page if lane.on_disk else FEW)
-            if not lane.head:
+            in_memory = len(lane.head)
+            wanted = page if in_memory * LOW < share else max(1, page // CALM)
+            limit = min(share - in_memory, free, wanted if lane.on_disk else FEW)
+            if not in_memory:
                 limit = max(limit, 1)
             if limit > 0:
                 wanting.append((lane, limit))

@@ -221,7 +221,7 @@ class QueueWork:
         """Return the lanes (priority, account) to be walked, in their order; in the shelf's worker."""
         core, outbox = self._core, self._outbox(work.upstream)
         await core.shelf.flush()
-        lanes = {(priority, account) for of, priority, account in await core.store.lanes_on_disk() if of == outbox.name}
+        lanes = {(priority, account) for of, priority, account in await core.store.waiting.lanes() if of == outbox.name}
         lanes |= {(lane.priority, lane.account) for lane in outbox.lanes if lane.head}
         lanes |= {(message.priority, message.account) for message in core.shelf.coming_to(outbox)}
         wanted = [lane for lane in lanes if work.priority in (None, lane[0]) and work.account in (None, lane[1])]

@@ -33,7 +33,7 @@ NEVER_MS = 1 << 62
 async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
     """Take up what is unfinished up to `last_id`; returns when all of it is back in its outboxes."""
     homeless = await _count_disk(core)
-    await core.store.mark_read()
+    await core.store.waiting.mark_read()
     for name in homeless:
         await rehome(core, name)
     above = await core.store.low_water() - 1
@@ -65,7 +65,7 @@ async def recover(core: Core, mo: MoMessages, last_id: int) -> None:
 async def _count_disk(core: Core) -> list[str]:
     """Count what is on disk into the outboxes; return those of upstreams that are no more."""
     homeless: list[str] = []
-    for depth in await core.store.count_waiting(wall_ms()):
+    for depth in await core.store.waiting.count(wall_ms()):
         outbox = core.outbox(depth.outbox)
         if outbox is None:
             log.warning('recovery.no_upstream', outbox=depth.outbox, messages=depth.messages)
@@ -80,7 +80,7 @@ async def _count_disk(core: Core) -> list[str]:
 
 async def rehome(core: Core, outbox: str) -> None:
     """Route the messages on disk of an upstream that is configured no more anew, due or not, the urgent ones first."""
-    lanes = [lane for lane in await core.store.lanes_on_disk() if lane[0] == outbox]
+    lanes = [lane for lane in await core.store.waiting.lanes() if lane[0] == outbox]
     for _, priority, account in sorted(lanes, reverse=True):
         await _rehome_lane(core, outbox, priority, account)
 
@@ -98,7 +98,7 @@ async def _rehome_lane(core: Core, outbox: str, priority: int, account: str) -> 
 async def _rehome_page(core: Core, gone: Outbox, stretch: Stretch) -> tuple[int, int] | None:
     """Return where the next page begins, None at the end; what is on its way already is passed over."""
     with core.shelf.noting_who_leaves() as left:
-        (rows,) = await core.store.fetch_waiting(gone.name, [stretch], NEVER_MS)
+        (rows,) = await core.store.waiting.fetch(gone.name, [stretch], NEVER_MS)
     for row in core.shelf.at_rest(rows, left):
         core.shelf.hold(row.message, gone)
         decide_again(core, row.message)

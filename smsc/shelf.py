@@ -322,7 +322,7 @@ class DiskShelf:
         rows = [
             _waiting(outbox, message, max(due_at, end), self.keep_until(message)) for outbox, message, due_at in entries
         ]
-        await self._store.wait(rows)
+        await self._store.waiting.put(rows)
         for outbox, message, _ in entries:
             message.stored_wait = True  # whoever still knows it, for an answer that comes late, ends its row too
             self._live.pop(message.id, None)

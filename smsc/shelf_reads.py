@@ -8,7 +8,7 @@ were; the next time that somebody wants what is there, it is read again.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smsc.lane import NOTHING_CAME, Lane
+from smsc.lanes import NOTHING_CAME, Lane
 from smsc.outbox import Outbox
 from storage.rows import Fetched, Stretch
 from storage.store import Store
@@ -71,7 +71,7 @@ class ShelfReads:
         for lane, _ in wanting:
             lane.came = NOTHING_CAME
         with self._rows.noting_who_leaves() as left:
-            pages = await self._store.fetch_waiting(outbox.name, stretches, due_by)
+            pages = await self._store.waiting.fetch(outbox.name, stretches, due_by)
         if outbox.departures != departures:  # the lanes were forgotten meanwhile: everything stays on disk
             if not outbox.offline:
                 self.wanted[outbox] = None
@@ -113,7 +113,7 @@ class ShelfReads:
         """Counts may drift when rows expire: poll a lane again that holds rows although its counts say none, and none
         that holds nothing although they say so.
         """
-        on_disk = set(await self._store.lanes_on_disk())
+        on_disk = set(await self._store.waiting.lanes())
         places = []
         leading = {outbox.name: outbox for outbox in outboxes if outbox.elsewhere or not outbox.offline}  # somewhere
         for outbox in outboxes:
@@ -125,7 +125,7 @@ class ShelfReads:
                     places.append((name, priority, account, *lane.cursor))
         if places:
             found = False
-            for name, priority, account in await self._store.lanes_with_more(places):
+            for name, priority, account in await self._store.waiting.lanes_with_more(places):
                 outbox = leading[name]
                 outbox.count(outbox.lane(priority, account), deferred=1)
                 found = True
@@ -147,7 +147,7 @@ class ShelfReads:
         """Tell one page of what ran out of time on disk; a full one is followed by the next."""
         self.sweep = False
         with self._rows.noting_who_leaves() as left:
-            rows = await self._store.expired_waiting(self._wall_ms(), self._swept, EXPIRED_BATCH)
+            rows = await self._store.waiting.expired(self._wall_ms(), self._swept, EXPIRED_BATCH)
             expired = [(row.outbox, row.message) for row in self._rows.at_rest(rows, left)]
         full = len(rows) == EXPIRED_BATCH
         self.sweep = self.sweep or full

@@ -13,9 +13,8 @@ from pdu.status import CommandStatus
 from storage import statements as sql
 from storage.connection import Connection, StoreConnection
 from storage.questions import MAX_ID, Questions
-from storage.rows import Waiting, waiting_message_of
+from storage.rows import OF_UPSTREAMS, Waiting, waiting_message_of
 
-OF_UPSTREAMS = 'upstream '  # what the names of their outboxes begin with
 SHARED_SPAN = 60_000 << TIME_SHIFT  # of ids: the messages of one submit_multi are accepted within a minute
 _DIGEST_OCTETS = 8
 

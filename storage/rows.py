@@ -10,6 +10,7 @@ from pdu.codec import decode
 from pdu.pdus import DeliverSm, SubmitSm
 from pdu.receipt_text import MessageState
 
+OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 MESSAGE_COLUMNS = (
     'id',
     'kind',

@@ -4,7 +4,6 @@ Nothing here is per message: callers bring batches. A method that lost its conne
 looking first at what its lost commit may have left (architecture.md section 4), so callers never see a commit in doubt.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from domain.ids import accepted_at_ms
 from domain.message import Message, Part
 from storage import partitions
 from storage import statements as sql
-from storage.amendments import Amending, search_of
+from storage.amendments import Amending
 from storage.connection import Connection, Health, StoreConnection
 from storage.credit import Credit
 from storage.endings import Endings
@@ -29,31 +28,22 @@ from storage.receipts import ReceiptRecords
 from storage.recent import RecentMessages
 from storage.rows import (
     MESSAGE_COLUMNS,
-    Depth,
-    Expired,
-    Fetched,
+    OF_ACCOUNTS,
+    OF_UPSTREAMS,
     Outcome,
-    Stretch,
     Waiting,
     message_of,
     message_row,
     rows_of,
     segment_row,
-    waiting_message_of,
 )
 from storage.stop_lists import StopListRecords
 from storage.switches import Switches
-from storage.takeover import Moved, Takeover, read_unfinished
+from storage.takeover import Takeover, read_unfinished
+from storage.waiting import WaitingRecords
 
-OF_UPSTREAMS, OF_ACCOUNTS = 'upstream ', 'account '  # what the names of outboxes begin with
 SWEEP_TIMEOUT_S = 1_800.0  # what reads a day or a whole queue, for a restart or to drop it, takes its time
 BEAT_TIMEOUT_S = 3.0  # a connection that went silent must not make a node that lives look dead
-READ_AT_ONCE = 50
-MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
-_WAITING_COLUMNS = (
-    *('node', 'outbox', 'priority', 'due_at', 'expires_at'),
-    *('account', 'message_id', 'attempts', 'search'),
-)
 _SEGMENT_COLUMNS = ('upstream', 'upstream_message_id', 'message_id', 'part', 'parts')
 
 _STAGES = (
@@ -91,15 +81,16 @@ class Store:
         self.receipts = ReceiptRecords(*(self._connections[name] for name in ('find', 'unpark', 'sweep')))
         self.recent = RecentMessages(self._connections['sweep'])
         connections = self._connections
+        self.waiting = WaitingRecords(node, connections['wait'], connections['sweep'], connections['upkeep'])
         self.switches = Switches(connections['upkeep'])
         self.queues = QueuesOnDisk(node, connections['wait'], connections['upkeep'])
-        self.next_routes = NextRoutes(node, connections['wait'], connections['upkeep'], self._insert_waiting)
+        self.next_routes = NextRoutes(node, connections['wait'], connections['upkeep'], self.waiting.insert)
         self.credit = Credit(connections['credit'])
         self.observed = Observed(connections['upkeep'], node)
         self.judged = JudgedRecords(connections['judge'], self.credit)
         self._endings = Endings(self.credit)
         self.amending = Amending(
-            node, connections['query'], connections['wait'], self._insert_waiting, self.credit.pay_more
+            node, connections['query'], connections['wait'], self.waiting.insert, self.credit.pay_more
         )
 
     async def open(self, now_ms: int, patience_s: float = 0) -> None:
@@ -272,7 +263,7 @@ class Store:
             if doubtful:
                 waited += new  # as the commit in doubt may have put them there
             await connection.execute(sql.DELETE_WAITING, waited, '')
-            await self._insert_waiting(connection, list(new.values()))
+            await self.waiting.insert(connection, list(new.values()))
         return changed
 
     async def close_messages(self, notices: list[Message], ended: list[Outcome]) -> None:
@@ -320,114 +311,6 @@ class Store:
         for notice, ids in by_notice.items():
             await connection.execute(sql.CLOSE_NOTICES, ids, min(ids), max(ids), notice)
 
-    # Outboxes on disk
-
-    async def wait(self, entries: list[Waiting]) -> None:
-        """Commit that messages wait on disk; the entry one had before is replaced."""
-
-        async def insert(connection: Connection, doubtful: bool) -> None:
-            async with connection.transaction():
-                await connection.execute(sql.DELETE_WAITING, [entry.message.id for entry in entries], '')
-                await self._insert_waiting(connection, entries)
-
-        await self._connections['wait'].run(insert)
-
-    async def _insert_waiting(self, connection: Connection, entries: list[Waiting]) -> None:
-        if not entries:
-            return
-        rows = [
-            (
-                self.node if entry.node is None else entry.node,
-                entry.outbox,
-                entry.message.priority,
-                entry.due_at,
-                entry.expires_at,
-                entry.message.account,
-                entry.message.id,
-                min(entry.message.attempts, MOST_ATTEMPTS),
-                search_of(entry),
-            )
-            for entry in entries
-        ]
-        await connection.copy_records_to_table('waiting', records=rows, columns=_WAITING_COLUMNS)
-
-    async def fetch_waiting(self, outbox: str, stretches: Sequence[Stretch], due_by: int) -> list[list[Fetched]]:
-        """Return what of these lanes of an outbox is due, each in its order; rows stay until their message has left.
-
-        How far the lanes of an upstream were read is committed first: `mark_read` asks for it after a crash.
-        """
-        lanes = [(of.priority, of.account, *of.after, of.limit) for of in stretches]
-        columns = list(map(list, zip(*lanes, strict=True)))
-
-        async def fetch(connection: Connection, doubtful: bool) -> list[list[Fetched]]:
-            pages: list[list[Fetched]] = [[] for _ in stretches]
-            rows = await connection.fetch(sql.FETCH_WAITING, self.node, outbox, *columns, due_by)
-            for number, row in enumerate(rows, 1):
-                pages[row['lane'] - 1].append(Fetched(row['seq'], row['due_at'], waiting_message_of(row)))
-                if number % READ_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # others have their turn: to decode a page takes as long as many responses
-            if outbox.startswith(OF_UPSTREAMS):
-                await self._note_read(connection, outbox, stretches, pages)
-            return pages
-
-        return await self._connections['wait'].run(fetch)
-
-    async def _note_read(
-        self, connection: Connection, outbox: str, stretches: Sequence[Stretch], pages: list[list[Fetched]]
-    ) -> None:
-        read = [(of, page[-1]) for of, page in zip(stretches, pages, strict=True) if page]
-        if read:
-            places = [(of.priority, of.account, last.due_at, last.seq) for of, last in read]
-            await connection.execute(sql.NOTE_READ, self.node, outbox, *map(list, zip(*places, strict=True)))
-
-    async def give_waiting(
-        self, lane: tuple[str, int, str], node: int, now_ms: int, keep: list[int], limit: int
-    ) -> list[Moved]:
-        """Give up to `limit` of what is due in a lane (outbox, priority, account) to a node; return what.
-
-        The messages in `keep` stay.
-        """
-
-        async def update(connection: Connection, doubtful: bool) -> list[Moved]:
-            rows = await connection.fetch(sql.GIVE_WAITING, self.node, node, *lane, now_ms, keep, limit)
-            return [Moved(*row) for row in rows]
-
-        return await self._connections['wait'].run(update)
-
-    async def count_waiting(self, now_ms: int) -> list[Depth]:
-        """Return how much each lane on disk holds, and how much of it is due."""
-
-        async def count(connection: Connection, doubtful: bool) -> list[Depth]:
-            return [Depth(*row) for row in await connection.fetch(sql.COUNT_WAITING, self.node, now_ms)]
-
-        return await self._connections['sweep'].run(count)
-
-    async def lanes_with_more(self, lanes: list[tuple[str, int, str, int, int]]) -> list[tuple[str, int, str]]:
-        """Return (outbox, priority, account) of those lanes (the same, due_at, seq) that hold rows after that place."""
-
-        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int, str]]:
-            rows = await connection.fetch(sql.LANES_WITH_MORE, self.node, *zip(*lanes, strict=True))
-            return [tuple(row) for row in rows]
-
-        return await self._connections['wait'].run(fetch)
-
-    async def lanes_on_disk(self) -> list[tuple[str, int, str]]:
-        """Return all lanes (outbox, priority, account) that hold rows, in this order."""
-
-        async def fetch(connection: Connection, doubtful: bool) -> list[tuple[str, int, str]]:
-            return [tuple(row) for row in await connection.fetch(sql.LANES_ON_DISK, self.node)]
-
-        return await self._connections['wait'].run(fetch)
-
-    async def expired_waiting(self, now_ms: int, after: tuple[int, int], limit: int) -> list[Expired]:
-        """Return a page of what ran out of time on disk after the place `after` (`Expired.place`), oldest first."""
-
-        async def fetch(connection: Connection, doubtful: bool) -> list[Expired]:
-            rows = await connection.fetch(sql.EXPIRED_WAITING, self.node, now_ms, *after, limit)
-            return [Expired(row['outbox'], (row['waits_until'], row['id']), waiting_message_of(row)) for row in rows]
-
-        return await self._connections['wait'].run(fetch)
-
     # Restart, upkeep
 
     async def last_id(self) -> int:
@@ -463,22 +346,6 @@ class Store:
             await connection.execute(sql.MARK_REPEATED, ids, min(ids), max(ids))
 
         await self._connections['repeat'].run(update)
-
-    async def mark_read(self) -> None:
-        """Commit that what the run before had read from the lanes of upstreams may have reached them before."""
-
-        async def update(connection: Connection, doubtful: bool) -> None:
-            await connection.execute(sql.MARK_READ, self.node)
-
-        await self._connections['sweep'].run(update)
-
-    async def forget_read(self) -> None:
-        """Commit that nothing on disk is on its way: every submit has been accounted for, as after a clean stop."""
-
-        async def delete(connection: Connection, doubtful: bool) -> None:
-            await connection.execute('delete from lane_read where node = $1', self.node)
-
-        await self._connections['upkeep'].run(delete)
 
     async def overdue(self, from_id: int, below_id: int, expired_before: int, limit: int) -> list[Message]:
         """Return messages whose receipt has not come long after their time ran out."""

@@ -17,7 +17,8 @@ from domain.errors import StoreUnavailable
 from domain.message import Message
 from smsc.clock import wall_ms
 from smsc.cluster.takeover import count_in
-from smsc.outbox import PRIORITIES, Elsewhere, Outbox
+from smsc.lanes import PRIORITIES
+from smsc.outbox import Elsewhere, Outbox
 from storage.takeover import Moved
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Handoff:
         for lane in sorted(outbox.lanes, key=lambda lane: -lane.priority):
             if count < PAGE and (lane.on_disk or lane.deferred):
                 place, keep = (outbox.name, lane.priority, lane.account), core.shelf.taken_up
-                for part in await core.store.give_waiting(place, elsewhere.node, now_ms, keep, PAGE - count):
+                for part in await core.store.waiting.give(place, elsewhere.node, now_ms, keep, PAGE - count):
                     moved.append(part)
                     count += part.messages
         for part in moved:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smsc.lane import TURN
+from smsc.lanes import TURN
 from tests.product.peers import submit
 from tests.product.running import account, upstream
 from tests.product.waiting import until

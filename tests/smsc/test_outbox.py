@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.message import Message
-from smsc.lane import TURN
-from smsc.outbox import PRIORITIES, Outbox
+from smsc.lanes import PRIORITIES, TURN
+from smsc.outbox import Outbox
 from smsc.shelf import DiskShelf
 from storage.rows import Waiting
 from storage.store import Store

@@ -2,6 +2,7 @@
 
 import asyncio
 from copy import copy
+from typing import Any
 
 import pytest
 
@@ -26,21 +27,21 @@ class HeldStore(Store):
         self.read = asyncio.Event()
         self.passing = asyncio.Event()
         self.passing.set()
+        waiting: Any = self.waiting
+        waiting.fetch, waiting.expired = map(self._held, (waiting.fetch, waiting.expired))
 
     def hold(self) -> None:
         self.read.clear()
         self.passing.clear()
 
-    async def fetch_waiting(self, *arguments):
-        return await self._held(await super().fetch_waiting(*arguments))
+    def _held(self, look):
+        async def look_and_hold(*arguments):
+            rows = await look(*arguments)
+            self.read.set()
+            await self.passing.wait()
+            return rows
 
-    async def expired_waiting(self, *arguments):
-        return await self._held(await super().expired_waiting(*arguments))
-
-    async def _held(self, rows):
-        self.read.set()
-        await self.passing.wait()
-        return rows
+        return look_and_hold
 
 
 class Operator:
@@ -123,7 +124,7 @@ async def test_a_queue_longer_than_memory_leaves_in_order(bench):
     await bench.shelf.drain()
     assert list(bench.live) == ids_of(messages[:10])
     assert await bench.take_all(bench.upstream) == ids_of(messages)
-    assert await bench.store.count_waiting(NOW_MS) == []
+    assert await bench.store.waiting.count(NOW_MS) == []
     assert bench.shelf.loaded == set()
 
 
@@ -415,7 +416,7 @@ async def test_work_is_done_alone_after_what_waits_for_the_disk_and_in_turn_with
         bench.upstream.put(message)
 
     async def look():
-        (rows,) = await bench.store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 100)], NOW_MS)
+        (rows,) = await bench.store.waiting.fetch('upstream mts', [Stretch(0, 'shop', (0, 0), 100)], NOW_MS)
         return len(rows), bench.upstream.in_memory
 
     assert await asyncio.gather(*(bench.shelf.alone(look) for _ in range(3))) == [(5, 10)] * 3

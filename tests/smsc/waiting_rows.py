@@ -8,15 +8,16 @@ class WaitingRows:
     """What DiskShelf asks of the store. Rows are copies: what is read back is another message of the same id."""
 
     def __init__(self) -> None:
+        self.waiting = self
         self.rows: dict[int, tuple[int, Waiting]] = {}
         self._seq = 0
 
-    async def wait(self, entries: list[Waiting]) -> None:
+    async def put(self, entries: list[Waiting]) -> None:
         for entry in entries:
             self._seq += 1
             self.rows[entry.message.id] = self._seq, entry
 
-    async def fetch_waiting(self, outbox: str, stretches: list[Stretch], due_by: int) -> list[list[Fetched]]:
+    async def fetch(self, outbox: str, stretches: list[Stretch], due_by: int) -> list[list[Fetched]]:
         return [self._stretch(outbox, stretch, due_by) for stretch in stretches]
 
     def _stretch(self, outbox: str, stretch: Stretch, due_by: int) -> list[Fetched]:
@@ -36,12 +37,12 @@ class WaitingRows:
             if self._stretch(outbox, Stretch(priority, account, (due_at, seq), 1), 1 << 62)
         ]
 
-    async def lanes_on_disk(self) -> list[tuple[str, int, str]]:
+    async def lanes(self) -> list[tuple[str, int, str]]:
         return sorted(
             {(entry.outbox, entry.message.priority, entry.message.account) for _, entry in self.rows.values()}
         )
 
-    async def expired_waiting(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
+    async def expired(self, now_ms: int, limit: int) -> list[tuple[str, Message]]:
         return [(entry.outbox, _copy(entry.message)) for _, entry in self.rows.values() if entry.expires_at <= now_ms][
             :limit
         ]

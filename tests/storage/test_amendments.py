@@ -25,7 +25,7 @@ KEY = search_key('shop', b'Shop', b'79161234567')
 async def waiting(store, count=1, outbox='upstream mts', **fields):
     messages = [mt_message(**fields) for _ in range(count)]
     await store.accept(messages)
-    await store.wait([Waiting(message, outbox, NOW_MS, message.expires_at) for message in messages])
+    await store.waiting.put([Waiting(message, outbox, NOW_MS, message.expires_at) for message in messages])
     return messages
 
 
@@ -99,11 +99,11 @@ async def test_a_replaced_message_is_read_back_as_it_became_and_a_final_one_stay
         old.notice = Notice.NONE
         old.stored_wait = True
     assert await store.amending.replace([(message, None), (final, None)]) == {message.id}
-    ((row,),) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 1)], NOW_MS)
+    ((row,),) = await store.waiting.fetch('upstream mts', [Stretch(0, 'shop', (0, 0), 1)], NOW_MS)
     assert (row.message.pdu.short_message, row.message.expires_at) == (b'another', message.expires_at)
     (found,) = await store.amending.find(final.id, 'shop')
     assert found.pdu.short_message == b'hello'
-    expired = await store.expired_waiting(message.expires_at - 1, (0, 0), 9)
+    expired = await store.waiting.expired(message.expires_at - 1, (0, 0), 9)
     assert message.id not in [row.message.id for row in expired]
 
 

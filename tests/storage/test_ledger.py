@@ -16,7 +16,7 @@ async def test_every_message_is_in_one_place(store, database):
         mo_message(),
     ]
     await store.accept(messages)
-    await store.wait([Waiting(on_disk, 'upstream mts', NOW_MS, NOW_MS + HOUR_MS)])
+    await store.waiting.put([Waiting(on_disk, 'upstream mts', NOW_MS, NOW_MS + HOUR_MS)])
     with_operator.upstream_message_id = 'x'
     await store.record_sent([with_operator], [])
     await store.finish(
@@ -59,7 +59,7 @@ async def test_a_message_has_a_story(store, database):
     message = mt_message()
     message.route, message.upstream_message_id = 'russia', 'abc'
     await store.accept([message])
-    await store.wait([Waiting(message, 'upstream mts', NOW_MS + 5, NOW_MS + HOUR_MS)])
+    await store.waiting.put([Waiting(message, 'upstream mts', NOW_MS + 5, NOW_MS + HOUR_MS)])
     before = await story_of(database, message)
     assert (before.state, before.waits_in, before.waits_until, before.parts) == (
         MessageState.ENROUTE,

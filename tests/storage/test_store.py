@@ -13,7 +13,8 @@ from pdu.receipt_text import MessageState
 from storage import statements
 from storage.connection import SETTINGS
 from storage.rows import Depth, Outcome, ParkedReceipt, Stretch, Waiting
-from storage.store import MOST_ATTEMPTS, Store
+from storage.store import Store
+from storage.waiting import MOST_ATTEMPTS
 from tests.breaking import BACK, FORTH
 from tests.domain.messages import HOUR_MS, NOW_MS, mo_message, mt_message
 from tests.storage.conftest import eventually
@@ -183,18 +184,18 @@ def waiting(message, due_at=NOW_MS, outbox='upstream mts', expires_at=NOW_MS + H
 
 
 async def fetch(store, after=(0, 0), due_by=NOW_MS, limit=10, outbox='upstream mts', priority=0, account='shop'):
-    (rows,) = await store.fetch_waiting(outbox, [Stretch(priority, account, after, limit)], due_by)
+    (rows,) = await store.waiting.fetch(outbox, [Stretch(priority, account, after, limit)], due_by)
     return [row.message.id for row in rows], (rows[-1].due_at, rows[-1].seq) if rows else after
 
 
 async def test_a_lane_is_read_in_order_page_by_page(store):
     messages = await accepted(store, 5)
     later, other_lane, other_outbox = await accepted(store), await accepted(store, priority=1), await accepted(store)
-    await store.wait([waiting(message) for message in messages[:3]])
-    await store.wait(
+    await store.waiting.put([waiting(message) for message in messages[:3]])
+    await store.waiting.put(
         [waiting(later[0], NOW_MS + 5000), waiting(other_lane[0]), waiting(other_outbox[0], outbox='account shop')]
     )
-    await store.wait([waiting(message) for message in messages[3:]])
+    await store.waiting.put([waiting(message) for message in messages[3:]])
     first, place = await fetch(store, limit=3)
     second, place = await fetch(store, place)
     assert first + second == ids_of(messages)
@@ -203,7 +204,7 @@ async def test_a_lane_is_read_in_order_page_by_page(store):
     assert (await fetch(store, priority=1))[0] == ids_of(other_lane)
     assert (await fetch(store, outbox='account shop'))[0] == ids_of(other_outbox)
     places = [(0, 'shop', *place), (1, 'shop', 0, 0), (1, 'bank', 0, 0), (0, 'shop', NOW_MS + 5000, 1 << 62)]
-    assert sorted(await store.lanes_with_more([('upstream mts', *of) for of in places])) == [
+    assert sorted(await store.waiting.lanes_with_more([('upstream mts', *of) for of in places])) == [
         ('upstream mts', 0, 'shop'),
         ('upstream mts', 1, 'shop'),
     ]
@@ -213,10 +214,10 @@ async def test_lanes_of_accounts_are_read_apart_and_together(store):
     shops = await accepted(store, 4)
     banks = await accepted(store, 2, account='bank')
     urgent = await accepted(store, 1, account='bank', priority=3)
-    await store.wait([waiting(message) for message in (*shops, *banks, *urgent)])
+    await store.waiting.put([waiting(message) for message in (*shops, *banks, *urgent)])
     stretches = [Stretch(3, 'bank', (0, 0), 5), Stretch(0, 'shop', (0, 0), 3), Stretch(0, 'none', (0, 0), 5)]
     stretches.append(Stretch(0, 'bank', (0, 0), 5))
-    pages = await store.fetch_waiting('upstream mts', stretches, NOW_MS)
+    pages = await store.waiting.fetch('upstream mts', stretches, NOW_MS)
     assert [[row.message.id for row in page] for page in pages] == [
         ids_of(urgent),
         ids_of(shops[:3]),
@@ -228,13 +229,13 @@ async def test_lanes_of_accounts_are_read_apart_and_together(store):
 async def test_lanes_on_disk_are_found_whatever_they_hold(store):
     for account in ('bank', 'shop', 'Zoo'):
         messages = await accepted(store, 3, account=account)
-        await store.wait([waiting(message) for message in messages])
+        await store.waiting.put([waiting(message) for message in messages])
     (urgent,) = await accepted(store, priority=2)
     (receipt,) = await accepted(store)
-    await store.wait([waiting(urgent, NOW_MS + HOUR_MS), waiting(receipt, outbox='account shop')])
+    await store.waiting.put([waiting(urgent, NOW_MS + HOUR_MS), waiting(receipt, outbox='account shop')])
     (elsewhere,) = await accepted(store)
-    await store.wait([Waiting(elsewhere, 'upstream tele', NOW_MS, NOW_MS, node=5)])
-    assert await store.lanes_on_disk() == [
+    await store.waiting.put([Waiting(elsewhere, 'upstream tele', NOW_MS, NOW_MS, node=5)])
+    assert await store.waiting.lanes() == [
         ('account shop', 0, 'shop'),
         ('upstream mts', 0, 'Zoo'),
         ('upstream mts', 0, 'bank'),
@@ -246,47 +247,47 @@ async def test_lanes_on_disk_are_found_whatever_they_hold(store):
 @pytest.mark.wire('G10')
 async def test_what_was_read_of_a_lane_before_a_kill_is_marked_and_nothing_of_other_accounts(store, sql):
     shops, banks = await accepted(store, 3), await accepted(store, 2, account='bank')
-    await store.wait([waiting(message) for message in (*shops, *banks)])
+    await store.waiting.put([waiting(message) for message in (*shops, *banks)])
     await fetch(store, limit=2)
-    await store.mark_read()
+    await store.waiting.mark_read()
     marked = 'select array_agg(id order by id) from message where repeated'
     assert await sql.fetchval(marked) == ids_of(shops[:2])
-    await store.mark_read()  # the places are forgotten with the marks
+    await store.waiting.mark_read()  # the places are forgotten with the marks
     await fetch(store, account='bank')
-    await store.forget_read()
-    await store.mark_read()
+    await store.waiting.forget_read()
+    await store.waiting.mark_read()
     assert await sql.fetchval(marked) == ids_of(shops[:2])
 
 
 async def test_places_from_before_there_were_accounts_in_lanes_mark_what_lies_before_them(store, sql):
     shops, banks = await accepted(store, 2), await accepted(store, 2, account='bank')
     for message in (shops[0], banks[0], shops[1], banks[1]):
-        await store.wait([waiting(message)])
+        await store.waiting.put([waiting(message)])
     seq = await sql.fetchval('select seq from waiting where message_id = $1', banks[0].id)
     await sql.execute("insert into lane values ($1, 'upstream mts', 0, $2, $3)", store.node, NOW_MS, seq)
-    await store.mark_read()
+    await store.waiting.mark_read()
     assert {row['id'] for row in await sql.fetch('select id from message where repeated')} == {shops[0].id, banks[0].id}
     assert await sql.fetchval('select count(*) from lane') == 0
 
 
 async def test_waiting_again_replaces_the_place_a_message_had(store, sql):
     first, second = await accepted(store, 2)
-    await store.wait([waiting(first), waiting(second)])
-    await store.wait([waiting(first)])
+    await store.waiting.put([waiting(first), waiting(second)])
+    await store.waiting.put([waiting(first)])
     assert (await fetch(store))[0] == [second.id, first.id]
     assert await sql.fetchval('select count(*) from waiting') == 2
 
 
 async def test_rows_stay_until_their_message_has_left(store, sql):
     gone, ended, closed, kept = await accepted(store, 4)
-    await store.wait([waiting(message) for message in (gone, ended, closed, kept)])
+    await store.waiting.put([waiting(message) for message in (gone, ended, closed, kept)])
     for message in (gone, ended, closed):
         message.stored_wait = True
     gone.upstream_message_id = 'x'
     await store.record_sent([gone], [])
     await store.finish([outcome(ended)])
     assert (await fetch(store))[0] == [closed.id, kept.id]
-    await store.wait([waiting(closed, outbox='account shop')])
+    await store.waiting.put([waiting(closed, outbox='account shop')])
     closed.notice = Notice.GIVEN_UP
     await store.close_messages([closed], [])
     assert (await fetch(store, outbox='account shop'))[0] == []
@@ -295,16 +296,18 @@ async def test_rows_stay_until_their_message_has_left(store, sql):
 
 async def test_what_is_read_from_disk_says_that_it_has_a_row_there_and_counts_as_waiting(store):
     (message,) = await accepted(store)
-    await store.wait([waiting(message)])
-    ((row,),) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
+    await store.waiting.put([waiting(message)])
+    ((row,),) = await store.waiting.fetch('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
     assert (row.message.stored_wait, row.message.counted, row.message.account) == (True, True, 'shop')
 
 
 async def test_the_depth_on_disk_is_counted_by_lane_and_account(store):
     messages = await accepted(store, 3)
     other = await accepted(store, account='bank', priority=3)
-    await store.wait([waiting(messages[0]), waiting(messages[1]), waiting(messages[2], NOW_MS + 1), waiting(other[0])])
-    depths = await store.count_waiting(NOW_MS)
+    await store.waiting.put(
+        [waiting(messages[0]), waiting(messages[1]), waiting(messages[2], NOW_MS + 1), waiting(other[0])]
+    )
+    depths = await store.waiting.count(NOW_MS)
     assert sorted(depths, key=lambda depth: depth.priority) == [
         Depth('upstream mts', 0, 'shop', 3, 2),
         Depth('upstream mts', 3, 'bank', 1, 1),
@@ -314,8 +317,10 @@ async def test_the_depth_on_disk_is_counted_by_lane_and_account(store):
 @pytest.mark.wire('C21')
 async def test_what_ran_out_of_time_on_disk_is_found_oldest_first(store):
     first, second, third = await accepted(store, 3)
-    await store.wait([waiting(first, expires_at=NOW_MS + 2), waiting(second, expires_at=NOW_MS + 1), waiting(third)])
-    expired = await store.expired_waiting(NOW_MS + 2, (0, 0), 10)
+    await store.waiting.put(
+        [waiting(first, expires_at=NOW_MS + 2), waiting(second, expires_at=NOW_MS + 1), waiting(third)]
+    )
+    expired = await store.waiting.expired(NOW_MS + 2, (0, 0), 10)
     assert [(row.outbox, row.message.id) for row in expired] == [
         ('upstream mts', second.id),
         ('upstream mts', first.id),
@@ -324,9 +329,11 @@ async def test_what_ran_out_of_time_on_disk_is_found_oldest_first(store):
 
 async def test_what_ran_out_of_time_on_disk_is_found_page_by_page(store):
     messages = await accepted(store, 5)
-    await store.wait([waiting(message, expires_at=NOW_MS + number // 3) for number, message in enumerate(messages)])
+    await store.waiting.put(
+        [waiting(message, expires_at=NOW_MS + number // 3) for number, message in enumerate(messages)]
+    )
     found, place = [], (0, 0)
-    while page := await store.expired_waiting(NOW_MS + 1, place, 2):
+    while page := await store.waiting.expired(NOW_MS + 1, place, 2):
         found += [row.message.id for row in page]
         place = page[-1].place
     assert found == ids_of(messages)
@@ -336,8 +343,8 @@ async def test_a_message_on_disk_keeps_the_number_of_its_attempts(store):
     messages = await accepted(store, 3)
     for message, attempts in zip(messages, (0, 7, 1_000_000), strict=True):
         message.attempts = attempts
-    await store.wait([waiting(message) for message in messages])
-    (rows,) = await store.fetch_waiting('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
+    await store.waiting.put([waiting(message) for message in messages])
+    (rows,) = await store.waiting.fetch('upstream mts', [Stretch(0, 'shop', (0, 0), 10)], NOW_MS)
     assert [row.message.attempts for row in rows] == [0, 7, MOST_ATTEMPTS]
 
 
@@ -368,7 +375,7 @@ async def test_a_restart_finds_what_is_unfinished_page_by_page(store):
     await store.finish([outcome(ended, notice=Notice.ASKED), outcome(due), outcome(acknowledged)])
     acknowledged.notice = Notice.ACKNOWLEDGED
     await store.close_messages([acknowledged], [])
-    await store.wait([waiting(on_disk)])
+    await store.waiting.put([waiting(on_disk)])
     first = await store.unfinished(messages[0].id - 1, messages[-1].id, 2)
     second = await store.unfinished(first[-1][0].id, messages[-1].id, 10)
     assert [(message.id, was_sent) for message, was_sent in first + second] == [
@@ -399,7 +406,7 @@ async def test_messages_whose_receipt_never_came_are_found(store):
     on_disk = await accepted(store, 1, at_ms=NOW_MS - 100 * HOUR_MS)
     await store.accept([mo_message(at_ms=NOW_MS - 100 * HOUR_MS)])
     await accepted(store)
-    await store.wait([waiting(on_disk[0])])
+    await store.waiting.put([waiting(on_disk[0])])
     below = first_id(NOW_MS - 72 * HOUR_MS)
     page = await store.overdue(0, below, NOW_MS - 72 * HOUR_MS, 2)
     assert ids_of(page) == ids_of(overdue[:2])
@@ -430,7 +437,7 @@ async def connect(store):
     await store.accept([mt_message()], 10)
     await store.finish([outcome(mt_message())])
     await store.receipts.park([])
-    await store.lanes_with_more([('upstream mts', 0, 'shop', 0, 0)])
+    await store.waiting.lanes_with_more([('upstream mts', 0, 'shop', 0, 0)])
     await store.close_messages([mt_message()], [])
     await sent(store, [mt_message()], 'warm')
 
@@ -516,7 +523,7 @@ async def test_segments_whose_answer_was_lost_are_not_doubled(frail_store, proxy
 async def test_waiting_rows_whose_answer_was_lost_are_not_doubled(frail_store, proxy, sql):
     await connect(frail_store)
     messages = await accepted(frail_store, 3)
-    work = frail_store.wait([waiting(message) for message in messages])
+    work = frail_store.waiting.put([waiting(message) for message in messages])
     await in_doubt(proxy, sql, work, 'select count(*) = 3 from waiting', last=b'COMMIT')
     assert await sql.fetchval('select count(*) from waiting') == 3
 
@@ -612,7 +619,7 @@ HOT = {
 async def test_hot_statements_go_by_key(store, sql, name):
     messages = await accepted(store, 200)
     await sent(store, messages)
-    await store.wait([waiting(message) for message in messages])
+    await store.waiting.put([waiting(message) for message in messages])
     await sql.execute('analyze')
     for setting, value in SETTINGS.items():
         await sql.execute(f"set {setting} = '{value}'")
@@ -629,7 +636,7 @@ async def test_hot_statements_go_by_key(store, sql, name):
 
 async def test_lanes_on_disk_are_found_without_a_look_at_their_messages(store, sql):
     for account in ('bank', 'shop'):
-        await store.wait([waiting(message) for message in await accepted(store, 200, account=account)])
+        await store.waiting.put([waiting(message) for message in await accepted(store, 200, account=account)])
     await sql.execute('analyze')
     for setting, value in SETTINGS.items():
         await sql.execute(f"set {setting} = '{value}'")
