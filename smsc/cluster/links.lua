@@ -4,11 +4,13 @@
 --   node      who asks
 --   now       in seconds; 0 is Redis's own clock
 --   living    all nodes that live, as PostgreSQL has it
---   upstreams for each key: count of places, places held, places that are being given back, whether more are wanted
+--   upstreams for each key: count of places, places held, places that are being given back, whether more are wanted,
+--             whether it is in vain: the node can bind none of them
 -- Returns for each key: places lost, places taken, how many to give back.
 --
 -- A place belongs to its node until that gives it back, or is dead. Free places go to whoever has fewest; one with two
--- more than another is to give some back, unless that settles itself.
+-- more than another is to give some back, unless that settles itself. A node that tries in vain gives all to those that
+-- do not, and has no part as long as there are any.
 
 local FRESH_S, KEPT_S = 3, 3600
 
@@ -34,7 +36,7 @@ local function read(key)
     elseif kind == 'p' then
       places[number] = node
     elseif node ~= me then
-      members[node] = {held = entry.held, fresh = fresh}
+      members[node] = {held = entry.held, fresh = fresh, in_vain = entry.in_vain}
     end
   end
   return places, members
@@ -65,15 +67,25 @@ local function keep(key, places, count, held, closing)
   return lost, mine
 end
 
-local function balance(members, mine, count)
+-- Whether another one does not try in vain, as far as is known.
+local function others_hope(members)
+  for _, member in pairs(members) do
+    if member.fresh and not member.in_vain then return true end
+  end
+  return false
+end
+
+-- Among those alike: all members, or all but those that try in vain.
+local function balance(members, mine, count, in_vain)
   local nodes, least, total, someone_has_room = 1, mine, mine, false
   for _, member in pairs(members) do
-    if member.fresh or member.held > 0 then nodes = nodes + 1 end
+    member.counts = in_vain or not member.in_vain
+    if member.counts and (member.fresh or member.held > 0) then nodes = nodes + 1 end
     total = total + member.held
   end
   local fair = math.floor(count / nodes)
   for _, member in pairs(members) do
-    if member.fresh then
+    if member.counts and member.fresh then
       least = math.min(least, member.held)
       someone_has_room = someone_has_room or member.held < fair
     end
@@ -83,11 +95,14 @@ end
 
 local function ask(key, upstream)
   local count, held, closing, wants_more = upstream[1], set_of(upstream[2]), set_of(upstream[3]), upstream[4]
+  local in_vain = upstream[5]
   local places, members = read(key)
   local lost, mine = keep(key, places, count, held, closing)
   local taken, give = {}, 0
-  if wants_more then
-    local fair, most, least, total, someone_has_room = balance(members, mine, count)
+  if wants_more and in_vain and others_hope(members) then
+    give = mine
+  elseif wants_more then
+    local fair, most, least, total, someone_has_room = balance(members, mine, count, in_vain)
     local bound = someone_has_room and fair or most
     for place = 1, count do
       if not places[place] and mine < bound then
@@ -97,7 +112,9 @@ local function ask(key, upstream)
       end
     end
     if total == count and mine - least >= 2 then give = math.floor((mine - least) / 2) end
-    redis.call('HSET', key, 'n' .. me, cjson.encode({seen = now, held = mine}))
+  end
+  if wants_more then
+    redis.call('HSET', key, 'n' .. me, cjson.encode({seen = now, held = mine, in_vain = in_vain}))
   else
     redis.call('HDEL', key, 'n' .. me)
   end

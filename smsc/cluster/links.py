@@ -4,6 +4,9 @@ They are numbered places. A script in Redis (links.lua) gives each place to one 
 until the node gives it back or is dead. A node that joins gets its part from those who have more: they let the answers
 to what is outstanding come, unbind, and give the place back. Without Redis a node keeps the places that it has, and
 takes none. An upstream with `links_per_node` has all of its links at each node.
+
+A node that can bind no link of an upstream for a while says so, and gives its places to nodes that may do better; it
+takes some again when they fail as well, or after `VAIN_S`.
 """
 
 from collections import defaultdict
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 SCRIPT = script('links')
 PAGE = 100  # upstreams a question
+VAIN_S = 900.0  # then a node that could not bind may be able to again
 STEADY_TICKS = 3  # so many answers in a row must say that places are to be given back: nodes that restart want none
 
 log = structlog.get_logger()
@@ -33,7 +37,7 @@ class Question(msgspec.Struct):
 
     node: int
     living: list[int]
-    upstreams: list[tuple[int, list[int], list[int], bool]]
+    upstreams: list[tuple[int, list[int], list[int], bool, bool]]
     now: float = 0
 
 
@@ -44,6 +48,21 @@ class Places:
         self.held: set[int] = set()
         self.closing: set[int] = set()
         self.surplus_ticks = 0
+        self.unbound_since: float | None = None
+        self.in_vain_until = 0.0
+
+    def note(self, tries: bool, is_bound: bool, now: float, patience_s: float) -> bool:
+        """Know whether a link is bound, of those that the node tries to bind; return whether it tries in vain."""
+        if is_bound:
+            self.in_vain_until = 0.0
+        if is_bound or not tries:
+            self.unbound_since = None
+        elif self.unbound_since is None:
+            self.unbound_since = now
+        elif now - self.unbound_since >= patience_s and now >= self.in_vain_until:
+            self.in_vain_until = now + VAIN_S
+            self.unbound_since = None
+        return now < self.in_vain_until
 
 
 class LinkLeases:
@@ -102,15 +121,27 @@ class LinkLeases:
         for name, (lost, taken, give) in zip(names, answers, strict=True):
             self._handle(name, lost, taken, give)
 
-    def _line(self, name: str) -> tuple[int, list[int], list[int], bool]:
+    def _line(self, name: str) -> tuple[int, list[int], list[int], bool, bool]:
         """Return what the script is told of one upstream."""
         upstream, places = self._core.upstreams.get(name), self._places[name]
         if upstream is None or not self.is_leased(upstream):
             places.held &= places.closing
-            return 0, sorted(places.held), sorted(places.closing), False
+            return 0, sorted(places.held), sorted(places.closing), False, False
         places.held = {number for number in places.held if number <= upstream.config.links} | places.closing
         wants_more = upstream.serving and not self._core.draining
-        return upstream.config.links, sorted(places.held), sorted(places.closing), wants_more
+        in_vain = self._tries_in_vain(upstream, places)
+        return upstream.config.links, sorted(places.held), sorted(places.closing), wants_more, in_vain
+
+    def _tries_in_vain(self, upstream: 'Upstream', places: Places) -> bool:
+        """Return whether this node cannot bind what others might."""
+        cluster, now = self._core.configuration.cluster, self._core.loop.time()
+        tries = upstream.serving and bool(places.held - places.closing)
+        was_in_vain = now < places.in_vain_until
+        is_bound = any(link.bound for link in upstream.links)
+        in_vain = places.note(tries, is_bound, now, cluster.try_links_s if cluster is not None else VAIN_S)
+        if in_vain and not was_in_vain:
+            log.warning('link.in_vain', upstream=upstream.name, effect='other nodes may try its links')
+        return in_vain
 
     def _handle(self, name: str, lost: list[int], taken: list[int], give: int) -> None:
         upstream, places = self._core.upstreams.get(name), self._places[name]

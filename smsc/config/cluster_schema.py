@@ -18,3 +18,10 @@ class ClusterConfig(Part, frozen=True):
             'goes on sending without having shown any'
         ),
     ] = 8
+    try_links_s: Annotated[
+        PositiveSeconds,
+        described(
+            'a node that can bind none of its links of an upstream for so long lets other nodes try them: it may be '
+            'cut off from that operator alone'
+        ),
+    ] = 15

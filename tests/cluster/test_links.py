@@ -6,12 +6,13 @@ import signal
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smsc.cluster.links import SCRIPT
 from tests.product.peers import submit
-from tests.product.running import upstream
+from tests.product.running import free_port, upstream
 from tests.product.waiting import until, until_async
 
 START = 1_000.0
@@ -29,6 +30,7 @@ class Nodes:
         self.held: dict[int, set[int]] = {}  # of nodes that live
         self.died_at: dict[int, float] = {}
         self.moves = 0
+        self.in_vain: set[int] = set()
         self._ask = connection.register_script(SCRIPT)
         self._key = f'test:links:{next(_keys)}'
         connection.delete(self._key)
@@ -43,7 +45,7 @@ class Nodes:
 
     def ask(self, node: int) -> None:
         living = [*self.held, *(one for one, at in self.died_at.items() if self.now - at < DEAD_S)]
-        line = [self.count, sorted(self.held[node]), [], True]
+        line = [self.count, sorted(self.held[node]), [], True, node in self.in_vain]
         question = {'node': node, 'now': self.now, 'living': living, 'upstreams': [line]}
         ((lost, taken, give),) = self._ask(keys=[self._key], args=[json.dumps(question)])
         assert not lost
@@ -107,6 +109,45 @@ def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(redis_connection
     assert moves <= 19
     nodes.ask_all(20)
     assert nodes.moves == moves
+
+
+@pytest.mark.parametrize('count', [1, 4])
+def test_links_that_a_node_cannot_bind_go_to_those_that_may_and_stay_where_all_fail(redis_connection, count):
+    nodes = Nodes(redis_connection, count)
+    nodes.join(1)
+    nodes.ask_all(5)
+    nodes.join(2)
+    nodes.ask_all(5)
+    nodes.in_vain = {1}
+    nodes.ask_all(5)
+    assert (len(nodes.held[1]), len(nodes.held[2])) == (0, count)
+    nodes.ask_all(5)
+    assert len(nodes.held[2]) == count
+    nodes.in_vain = {1, 2}
+    nodes.ask_all(10)
+    assert sum(nodes.sizes) == count
+    assert nodes.sizes[-1] - nodes.sizes[0] <= 1
+    moves = nodes.moves
+    nodes.ask_all(10)
+    assert nodes.moves == moves
+    nodes.in_vain = set()
+    nodes.ask_all(10)
+    assert nodes.sizes[-1] - nodes.sizes[0] <= 1
+
+
+async def test_a_node_that_cannot_reach_an_operator_leaves_its_links_to_one_that_can(nodes, start_smsc, bind):
+    smsc = await start_smsc()
+    upstreams = {'mts': upstream(smsc.port, links=2, links_per_node=False)}
+    first, second = await nodes(2, start=False, upstreams=upstreams, cluster={'try_links_s': 1})
+    first.write(upstreams={'mts': {'port': free_port()}})
+    await first.start()
+    esme = await bind(first)
+    await esme.submit(b'early')
+    await second.start()
+    await second.links_bound('mts', 2)
+    await until(lambda: [pdu.short_message for pdu in smsc.submits] == [b'early'])
+    await esme.submit(b'late')
+    await until(lambda: [pdu.short_message for pdu in smsc.submits] == [b'early', b'late'])
 
 
 async def test_nodes_share_the_links_of_an_upstream_and_take_those_of_a_dead_one(nodes, start_smsc, bind):

@@ -108,6 +108,21 @@ def test_an_outbox_nobody_reads_keeps_everything_on_disk():
     assert bench.take_all() == ids
 
 
+def test_a_lane_with_enough_in_memory_is_read_in_small_pages_and_one_that_runs_low_in_whole_ones():
+    bench = Bench(capacity=400, online=False)
+    bench.put(*[0] * 1000)
+    bench.work()
+    outbox = bench.outbox
+    outbox.offline = False
+    ((lane, limit),) = outbox.wanting(100)
+    assert limit == 100
+    outbox.add_fetched(lane, [mt_message() for _ in range(99)])
+    assert outbox.wanting(100) == [(lane, 100)]
+    outbox.add_fetched(lane, [mt_message()])
+    ((_, limit),) = outbox.wanting(100)
+    assert 1 <= limit <= 20
+
+
 def test_a_message_is_found_in_memory_and_withdrawn_from_its_lane():
     bench = Bench(capacity=100)
     first, high, second, third = bench.put(0, 2, 0, 0)
