@@ -25,6 +25,9 @@ DEFAULTS: Mapping[str, str] = {
     'max_wal_size': '4GB',
     'checkpoint_timeout': '15min',
     'checkpoint_completion_target': '0.9',
+    # What a burst wrote goes to the disk as it comes. Else the system writes it half a minute later, all at once, and
+    # commits wait behind it: after a million messages the p99 of a submit was 100 to 170 ms, and is 25 to 31 ms so.
+    'backend_flush_after': '256kB',
     # Its CPU time is taken from the traffic.
     'wal_compression': 'off',
     # Nobody replicates from it.
