@@ -339,7 +339,7 @@ class NextRoutes:
             name = '' if retry is None else self._after(retry, message, missing.upstream)
             if name:
                 self.stage.items.append(Failed(message, name, missing.upstream, message.next_upstream))
-        await self.stage.drain()
+        await self.stage.catch_up()
         if page:  # what has a next upstream is expected anew once that has taken it
             await core.store.next_routes.forget([missing.message_id for missing in page], now_ms)
         return len(page)

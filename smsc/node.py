@@ -197,12 +197,12 @@ class Node:
         for message in outbox.go_offline():
             core.decide(message)
             dispatch(core, message)
-        await core.repeating.drain()
+        await core.repeating.catch_up()
         upstream.end_all()
-        await core.sending.drain()
+        await core.sending.catch_up()
         upstream.forget_all()
-        await core.next_routes.stage.drain()  # what was on its way to it, as its next upstream, is on disk now
-        await core.shelf.drain()
+        await core.next_routes.stage.catch_up()  # what was on its way to it, as its next upstream, is on disk now
+        await core.shelf.catch_up()
         await rehome(core, outbox.name)
 
     def _unbind(self, account: Account, reason: str) -> None:

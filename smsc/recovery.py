@@ -91,8 +91,8 @@ async def _rehome_lane(core: Core, outbox: str, priority: int, account: str) -> 
     while place is not None:
         stretch = Stretch(priority, account, place, PAGE)
         place = await core.shelf.alone(partial(_rehome_page, core, gone, stretch))
-        await core.shelf.drain()
-        await core.finishing.drain()
+        await core.shelf.catch_up()
+        await core.finishing.catch_up()
 
 
 async def _rehome_page(core: Core, gone: Outbox, stretch: Stretch) -> tuple[int, int] | None:

@@ -54,6 +54,9 @@ class DiskShelf:
         self._jobs: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._doing: asyncio.Future[Any] | None = None
         self._end = 0
+        self._put_in = self._put_out = 0  # entries that ever came, and those of them that were dealt with
+        self._late_in = self._late_out = 0
+        self._catching_up: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,13 +85,16 @@ class DiskShelf:
     def put(self, outbox: Outbox | Elsewhere, message: Message, due_at: int) -> None:
         """Take a message to disk; `due_at` (Unix milliseconds) 0 means at the end of its lane."""
         self._entries.append((outbox, message, due_at))
+        self._put_in += 1
         self._kick()
 
     def finish_late(self, outcomes: Iterable[Outcome]) -> None:
         """Make messages final that the low-water mark does not cover; their receipts go to the accounts by way of the
         disk.
         """
+        before = len(self._late)
         self._late.extend(outcomes)
+        self._late_in += len(self._late) - before
         self._kick()
 
     def want(self, outbox: Outbox) -> None:
@@ -206,8 +212,19 @@ class DiskShelf:
         self._task = asyncio.create_task(self._run(), name='shelf')
 
     async def drain(self) -> None:
-        """Wait until everything put here is on disk."""
+        """Wait until nothing is left to do: for when nobody adds any more. Under load that may be never."""
         await self._idle.wait()
+
+    async def catch_up(self) -> None:
+        """Wait until everything put here so far is on disk, or has ended, whatever comes meanwhile.
+
+        Not for what is done `alone`: that is to `flush`.
+        """
+        entries, late = self._put_in, self._late_in
+        while self._put_out < entries or self._late_out < late:
+            turned = asyncio.get_running_loop().create_future()
+            self._catching_up.append(turned)
+            await turned
 
     async def stop(self) -> None:
         """End the worker."""
@@ -231,6 +248,10 @@ class DiskShelf:
                     await self._work()
                 except Exception:
                     log.exception('shelf.error')
+                turned, self._catching_up = self._catching_up, []
+                for waiting in turned:
+                    if not waiting.done():
+                        waiting.set_result(None)
             self._idle.set()
 
     async def _work(self) -> None:
@@ -248,11 +269,17 @@ class DiskShelf:
         for _ in range(0, len(self._entries), BATCH):
             await self._put_entries()
         if outcomes:
-            await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
+            try:
+                await self._store_all(outcomes, self._finish_late, self._abandon_outcome)
+            finally:
+                self._late_out += len(outcomes)
 
     async def _put_entries(self) -> None:
         entries, self._entries = self._entries[:BATCH], self._entries[BATCH:]
-        await self._store_all(entries, self._put, self._abandon_entry)
+        try:
+            await self._store_all(entries, self._put, self._abandon_entry)
+        finally:
+            self._put_out += len(entries)
 
     async def _do_job(self) -> None:
         work, done = self._jobs.popleft()

@@ -43,6 +43,7 @@ class Stage(Generic[Item, Result]):
         self._done = done
         self._abandon = abandon
         self._in_flight = 0
+        self._catching_up: list[tuple[int, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -69,9 +70,18 @@ class Stage(Generic[Item, Result]):
             self._wake.set()
 
     async def drain(self) -> None:
-        """Wait until everything gathered so far is committed."""
+        """Wait until nothing is left: for when nobody adds any more. Under load that may be never; see `catch_up`."""
         self.kick()
         await self._idle.wait()
+
+    async def catch_up(self) -> None:
+        """Wait until everything gathered so far is committed or set aside, whatever comes meanwhile."""
+        if not self.load:
+            return
+        self.kick()
+        caught_up = asyncio.get_running_loop().create_future()
+        self._catching_up.append((self.committed + self.load, caught_up))
+        await caught_up
 
     async def stop(self) -> None:
         """End the worker; what was not committed is not."""
@@ -94,7 +104,18 @@ class Stage(Generic[Item, Result]):
                 self.commits += 1
                 self.committed += len(batch)
                 self._in_flight = 0
+                if self._catching_up:
+                    self._tell_caught_up()
             self._idle.set()
+
+    def _tell_caught_up(self) -> None:
+        """Let those go on who waited for no more than what is committed by now."""
+        waiting, self._catching_up = self._catching_up, []
+        for committed, caught_up in waiting:
+            if committed > self.committed:
+                self._catching_up.append((committed, caught_up))
+            elif not caught_up.done():
+                caught_up.set_result(None)
 
     async def _commit_batch(self, batch: list[Item]) -> None:
         try:

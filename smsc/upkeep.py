@@ -150,5 +150,5 @@ class Upkeep:
             for message in page:
                 core.finish(core.live.get(message.id, message), MessageState.UNKNOWN)
             from_id = page[-1].id + 1
-            await core.finishing.drain()
-            await core.shelf.drain()
+            await core.finishing.catch_up()
+            await core.shelf.catch_up()

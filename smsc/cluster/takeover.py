@@ -96,9 +96,9 @@ async def _take_memory(core: 'Core', takeover: Takeover) -> int:
             await core.store.mark_repeated(unsent)
         held = [message for message, was_sent in page if _take(core, message, was_sent)]
         core.joining.judge_now(held)
-        await core.joining.stage.drain()
-        await core.finishing.drain()
-        await core.shelf.drain()
+        await core.joining.stage.catch_up()
+        await core.finishing.catch_up()
+        await core.shelf.catch_up()
         await _settle(core, held)
         await takeover.raise_low_water(page[-1][0].id)
         messages += len(page)
@@ -153,8 +153,8 @@ async def _settle(core: 'Core', held: list[Message]) -> None:
             upstream = core.upstreams.get(message.upstream)
             if upstream is not None and upstream.feed.outbox.withdraw(message):
                 upstream.feed.outbox.put_on_disk(message)
-        await core.shelf.drain()
-        await core.finishing.drain()
+        await core.shelf.catch_up()
+        await core.finishing.catch_up()
         left = [message for message in left if not _is_safe(message)]
         if left:
             await asyncio.sleep(SETTLE_POLL_S)

@@ -77,27 +77,39 @@ def settings_of(group: Group, folder: Path | None, fsync: bool = True) -> PlantS
 
 
 async def run_group(group: Group, pace: Pace, settings: PlantSettings, show: Callable[[str], None]) -> list[Outcome]:
-    """All faults of a group. A plant that does not start or end as it should is an outcome that went wrong."""
+    """All faults of a group. A plant that does not start, or come back from a fault, is an outcome that went wrong."""
     outcomes: list[Outcome] = []
     left = list(group.faults)
-    for plants in range(len(left)):
+    plants = 0
+    while left:
         folder = settings.folder and Path(f'{settings.folder}-{plants}')
+        plants += 1
+        tried = 'the plant'
         try:
             async with Plant(msgspec.structs.replace(settings, folder=folder)) as plant:
                 while left:
-                    outcome = await Trial(plant, left.pop(0), group.seed, pace).run()
+                    fault = left.pop(0)
+                    tried = fault.name
+                    outcome = await Trial(plant, fault, group.seed, pace).run()
                     outcomes.append(outcome)
                     show(line_of(outcome))
                     if outcome.wrong:
                         break
-            if not left:
-                break
-        except (BenchError, OSError) as error:
-            wrong = [f'{type(error).__name__}: {error}', *(f'{fault.name} was not tried' for fault in left)]
-            outcomes.append(Outcome(fault='the plant', nodes=group.nodes, seed=group.seed, seconds=0, wrong=wrong))
+        except (BenchError, OSError, ExceptionGroup) as error:
+            wrong = [f'{type(one).__name__}: {one}' for one in _causes(error)]
+            if tried == 'the plant':
+                wrong += [f'{fault.name} was not tried' for fault in left]
+                left.clear()
+            outcomes.append(Outcome(fault=tried, nodes=group.nodes, seed=group.seed, seconds=0, wrong=wrong))
             show(line_of(outcomes[-1]))
-            break
     return outcomes
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """What is in a group of exceptions, or the one that is none."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [cause for one in error.exceptions for cause in _causes(one)]
 
 
 class Shower:

@@ -128,6 +128,27 @@ async def test_a_queue_longer_than_memory_leaves_in_order(bench):
     assert bench.shelf.loaded == set()
 
 
+async def test_to_catch_up_does_not_wait_for_what_is_put_on_disk_meanwhile(bench):
+    ended, *messages = await bench.accept(11)
+    later = await bench.accept(1)
+
+    async def go_on():
+        while True:
+            bench.shelf.put(bench.upstream, later[0], NOW_MS + HOUR_MS)
+            await asyncio.sleep(0)
+
+    going_on = asyncio.create_task(go_on())
+    await until(lambda: bench.shelf.load)
+    for message in messages:
+        bench.upstream.put(message)
+    bench.shelf.finish_late([Outcome(ended, MessageState.DELIVERED, 0, notice=Notice.NONE)])
+    await bench.shelf.catch_up()
+    assert bench.shelf.load
+    going_on.cancel()
+    assert not set(ids_of(messages)) & set(bench.live)
+    assert [outcome.message.id for outcomes, _ in bench.finished for outcome in outcomes] == [ended.id]
+
+
 async def test_order_holds_while_the_clock_steps_back(bench):
     messages = await bench.accept(12)
     for message in messages[:6]:

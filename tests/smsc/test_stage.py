@@ -101,6 +101,34 @@ async def test_drain_waits_for_what_is_in_flight_and_for_what_was_not_kicked(sta
     assert [batch for batch, _ in commits.done] == [[1], [2]]
 
 
+async def test_to_catch_up_does_not_wait_for_what_comes_meanwhile(commits):
+    async def commit(batch):
+        await asyncio.sleep(0)
+        return await commits.commit(batch)
+
+    def add_more(batch, result):
+        commits.handle_done(batch, result)
+        stage.items.append(0)
+
+    stage = Stage('never idle', commit, add_more, commits.abandon, bound=5)
+    stage.start()
+    add(stage, 1)
+    await commits.started.wait()
+    add(stage, 2, 3)
+    await asyncio.wait_for(stage.catch_up(), 60)
+    assert {1, 2, 3} <= {item for batch, _ in commits.done for item in batch}
+    assert stage.load
+    await stage.stop()
+
+
+async def test_to_catch_up_waits_for_what_was_set_aside_and_not_on_an_idle_stage(stage, commits):
+    await stage.catch_up()
+    commits.poison = {2}
+    stage.items.extend((1, 2))
+    await asyncio.wait_for(stage.catch_up(), 60)
+    assert commits.abandoned == [2]
+
+
 async def test_drain_of_an_idle_stage_returns(stage):
     await stage.drain()
     assert stage.commits == 0
