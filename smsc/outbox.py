@@ -25,7 +25,7 @@ _id = attrgetter('id')
 FEW = 50  # messages to be read of a lane that may have none which are due
 FREE = 4  # how many times what is free a lane may hold
 LOW = 4  # a lane that has less than such a part of its share in memory is read in whole pages
-CALM = 8  # and one that has more in such parts of a page: nobody waits long behind them
+CALM = 24  # and one that has more in such parts of a page: nobody waits long behind them
 
 
 class Elsewhere:

@@ -16,7 +16,7 @@ from storage.store import Store
 if TYPE_CHECKING:
     from smsc.shelf import DiskShelf
 
-BATCH = 1_000  # so that to make messages of them takes a few milliseconds
+BATCH = 3_000  # a read costs a commit of its own; the store makes messages of them in small pieces
 EXPIRED_BATCH = 1_000
 EXPIRED_BOUND = 10_000  # handed out and not yet gone from disk; then the sweep waits
 

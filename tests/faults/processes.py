@@ -197,12 +197,14 @@ class Postgres:
     def pause(self) -> None:
         """All its processes stand still."""
         for process in self.family():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # a backend may end at any moment
+                process.suspend()
 
     def resume(self) -> None:
         """And go on."""
         for process in self.family():
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     async def end(self) -> None:
         """Ends it in order."""

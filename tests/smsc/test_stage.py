@@ -108,17 +108,17 @@ async def test_to_catch_up_does_not_wait_for_what_comes_meanwhile(commits):
 
     def add_more(batch, result):
         commits.handle_done(batch, result)
-        stage.items.append(0)
+        busy.items.append(0)
 
-    stage = Stage('never idle', commit, add_more, commits.abandon, bound=5)
-    stage.start()
-    add(stage, 1)
+    busy: Stage[int, int] = Stage('busy', commit, add_more, commits.abandon, bound=5)
+    busy.start()
+    add(busy, 1)
     await commits.started.wait()
-    add(stage, 2, 3)
-    await asyncio.wait_for(stage.catch_up(), 60)
+    add(busy, 2, 3)
+    await asyncio.wait_for(busy.catch_up(), 60)
     assert {1, 2, 3} <= {item for batch, _ in commits.done for item in batch}
-    assert stage.load
-    await stage.stop()
+    assert busy.load
+    await busy.stop()
 
 
 async def test_to_catch_up_waits_for_what_was_set_aside_and_not_on_an_idle_stage(stage, commits):
