@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument('--limit', type=int, default=1_000, help='segments a second of the upstream (1000)')
     parser.add_argument('--rate', type=float, default=50, help='messages a second of the modest account (50)')
     parser.add_argument('--seconds', type=float, default=20, help='of each measurement (20)')
-    parser.add_argument('--rounds', type=int, default=5, help='of each kind (5)')
+    parser.add_argument('--rounds', type=int, default=5, choices=range(1, 100), metavar='N', help='of each kind (5)')
     parser.add_argument('--json', action='store_true')
     arguments = parser.parse_args()
     try:

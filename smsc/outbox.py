@@ -25,7 +25,7 @@ _id = attrgetter('id')
 FEW = 50  # messages to be read of a lane that may have none which are due
 FREE = 4  # how many times what is free a lane may hold
 LOW = 4  # a lane that has less than such a part of its share in memory is read in whole pages
-CALM = 24  # and one that has more in such parts of a page: nobody waits long behind them
+CALM = 24  # those that have more, together, in such a part of a page: nobody waits long behind it
 
 
 class Elsewhere:
@@ -249,17 +249,20 @@ class Outbox(Lanes):
         share = (FREE + 1) * self.capacity // (FREE * max(active, 1) + 1)
         page = max(1, most // max(1, sum(1 for lane in behind if lane.on_disk)))
         free = (FREE + 1) * self.capacity // FREE - self.in_memory - self.more_segments
+        calm = max(1, most // CALM)
         wanting = []
         for lane in behind:
             lane.share = share
             in_memory = len(lane.head)
-            wanted = page if in_memory * LOW < share else max(1, page // CALM)
+            is_calm = in_memory * LOW >= share and bool(lane.on_disk)
+            wanted = min(page, calm) if is_calm else page
             limit = min(share - in_memory, free, wanted if lane.on_disk else FEW)
             if not in_memory:
                 limit = max(limit, 1)
             if limit > 0:
                 wanting.append((lane, limit))
                 free -= limit
+                calm -= limit if is_calm else 0
         return wanting
 
     def add_fetched(self, lane: Lane, messages: list[Message]) -> None:

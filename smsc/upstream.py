@@ -136,6 +136,10 @@ class Upstream:
 
     def handle_outbind(self) -> bool:
         """The operator wants us to bind: links that wait connect now; return whether there were any (wire.md B20)."""
+        return self.wake_links()
+
+    def wake_links(self) -> bool:
+        """Have the links that wait connect now; return whether there were any."""
         heard = [link.wake() for link in self.links]
         return any(heard)
 

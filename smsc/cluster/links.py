@@ -6,7 +6,8 @@ to what is outstanding come, unbind, and give the place back. Without Redis a no
 takes none. An upstream with `links_per_node` has all of its links at each node.
 
 A node that can bind no link of an upstream for a while says so, and gives its places to nodes that may do better; it
-takes some again when they fail as well, or after `VAIN_S`.
+tries again when they fail as well, or after `VAIN_S`. Before it gives them, its links try once more, at once: somebody
+else being able to bind may say that the operator is back for all.
 """
 
 from collections import defaultdict
@@ -21,12 +22,14 @@ from smsc.links import close_place, open_place
 from storage.between import Between, BetweenAway
 
 if TYPE_CHECKING:
+    from smsc.config.schema import UpstreamConfig
     from smsc.core import Core
     from smsc.upstream import Upstream
 
 SCRIPT = script('links')
 PAGE = 100  # upstreams a question
 VAIN_S = 900.0  # then a node that could not bind may be able to again
+NOBODY_S = 120.0  # the same where the nodes that have the links cannot bind either
 STEADY_TICKS = 3  # so many answers in a row must say that places are to be given back: nodes that restart want none
 
 log = structlog.get_logger()
@@ -48,21 +51,24 @@ class Places:
         self.held: set[int] = set()
         self.closing: set[int] = set()
         self.surplus_ticks = 0
+        self.config: UpstreamConfig | None = None  # that what follows is about
         self.unbound_since: float | None = None
-        self.in_vain_until = 0.0
+        self.failed_at: float | None = None  # when it last tried in vain; None: it does not, as far as is known
+        self.nobody_can = False
 
     def note(self, tries: bool, is_bound: bool, now: float, patience_s: float) -> bool:
         """Know whether a link is bound, of those that the node tries to bind; return whether it tries in vain."""
         if is_bound:
-            self.in_vain_until = 0.0
-        if is_bound or not tries:
+            self.unbound_since = self.failed_at = None
+        elif not tries:
             self.unbound_since = None
+            if self.failed_at is not None and now - self.failed_at >= (NOBODY_S if self.nobody_can else VAIN_S):
+                self.failed_at = None
         elif self.unbound_since is None:
             self.unbound_since = now
-        elif now - self.unbound_since >= patience_s and now >= self.in_vain_until:
-            self.in_vain_until = now + VAIN_S
-            self.unbound_since = None
-        return now < self.in_vain_until
+        elif now - self.unbound_since >= patience_s:
+            self.failed_at = now
+        return self.failed_at is not None
 
 
 class LinkLeases:
@@ -136,10 +142,15 @@ class LinkLeases:
         """Return whether this node cannot bind what others might."""
         cluster, now = self._core.configuration.cluster, self._core.loop.time()
         tries = upstream.serving and bool(places.held - places.closing)
-        was_in_vain = now < places.in_vain_until
-        is_bound = any(link.bound for link in upstream.links)
+        if places.config != upstream.config:  # what did not work may work now
+            places.config, places.unbound_since, places.failed_at = upstream.config, None, None
+        was_in_vain = places.failed_at is not None
+        sends = bool(upstream.feed.connections)
+        is_bound = sends or (upstream.config.bind == 'receiver' and any(link.bound for link in upstream.links))
         in_vain = places.note(tries, is_bound, now, cluster.try_links_s if cluster is not None else VAIN_S)
         if in_vain and not was_in_vain:
+            places.surplus_ticks = 0
+        if in_vain and not was_in_vain and len(self._living()) > 1:
             log.warning('link.in_vain', upstream=upstream.name, effect='other nodes may try its links')
         return in_vain
 
@@ -156,7 +167,10 @@ class LinkLeases:
                 open_place(upstream, number)
         for number in lost:
             self._give_back(upstream, places, number)
-        places.surplus_ticks = places.surplus_ticks + 1 if give else 0
+        places.nobody_can = give < 0
+        places.surplus_ticks = places.surplus_ticks + 1 if give > 0 else 0
+        if places.surplus_ticks == 1 and places.failed_at is not None:
+            upstream.wake_links()
         if places.surplus_ticks >= STEADY_TICKS:
             places.surplus_ticks = 0
             for number in sorted(places.held - places.closing)[-give:]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smsc.cluster.links import SCRIPT
+from smsc.cluster.links import NOBODY_S, SCRIPT, Places
 from tests.product.peers import submit
 from tests.product.running import free_port, upstream
 from tests.product.waiting import until, until_async
@@ -30,10 +30,15 @@ class Nodes:
         self.held: dict[int, set[int]] = {}  # of nodes that live
         self.died_at: dict[int, float] = {}
         self.moves = 0
+        self.give: dict[int, int] = {}
         self.in_vain: set[int] = set()
         self._ask = connection.register_script(SCRIPT)
         self._key = f'test:links:{next(_keys)}'
+        self._connection = connection
         connection.delete(self._key)
+
+    def lose_all(self) -> None:
+        self._connection.delete(self._key)
 
     def join(self, node: int) -> None:
         self.died_at.pop(node, None)
@@ -51,6 +56,7 @@ class Nodes:
         assert not lost
         self.held[node] |= set(taken)
         self.moves += len(taken)
+        self.give[node] = give
         for _ in range(give):
             self.held[node].pop()
 
@@ -133,6 +139,43 @@ def test_links_that_a_node_cannot_bind_go_to_those_that_may_and_stay_where_all_f
     nodes.in_vain = set()
     nodes.ask_all(10)
     assert nodes.sizes[-1] - nodes.sizes[0] <= 1
+
+
+def test_a_redis_that_has_lost_everything_is_told_what_is_held_before_it_gives_anything_away(redis_connection):
+    nodes = Nodes(redis_connection, 4)
+    nodes.join(1)
+    nodes.join(2)
+    nodes.ask_all(10)
+    held = {node: set(places) for node, places in nodes.held.items()}
+    nodes.lose_all()
+    nodes.ask_all(10)
+    assert nodes.held == held
+
+
+def test_a_node_without_a_link_is_told_when_nobody_can_bind_any(redis_connection):
+    nodes = Nodes(redis_connection, 1)
+    nodes.join(1)
+    nodes.ask_all(5)
+    nodes.join(2)
+    nodes.ask_all(5)
+    nodes.in_vain = {1, 2}
+    nodes.ask_all(5)
+    assert nodes.give == {1: 0, 2: -1}
+    nodes.in_vain = {2}
+    nodes.ask_all(5)
+    assert nodes.give == {1: 0, 2: 0}
+
+
+def test_what_is_tried_in_vain_is_tried_again_soon_only_where_nobody_can_bind():
+    places = Places()
+    assert not places.note(True, False, 0, 15)
+    assert places.note(True, False, 15, 15)
+    assert places.note(False, False, 15 + NOBODY_S, 15)
+    places.nobody_can = True
+    assert not places.note(False, False, 15 + NOBODY_S, 15)
+    assert not places.note(True, False, 200, 15)
+    assert places.note(True, False, 215, 15)
+    assert not places.note(True, True, 216, 15)
 
 
 async def test_a_node_that_cannot_reach_an_operator_leaves_its_links_to_one_that_can(nodes, start_smsc, bind):

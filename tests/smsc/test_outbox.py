@@ -123,6 +123,18 @@ def test_a_lane_with_enough_in_memory_is_read_in_small_pages_and_one_that_runs_l
     assert 1 <= limit <= 20
 
 
+def test_of_many_lanes_with_enough_in_memory_a_few_are_read():
+    outbox = Bench(capacity=4000, online=False).outbox
+    outbox.offline = False
+    for number in range(100):
+        lane = outbox.lane(0, f'account {number}')
+        outbox.count(lane, due=1000)
+        outbox.add_fetched(lane, [mt_message(account=lane.account) for _ in range(13)])
+    wanted = outbox.wanting(800)
+    assert len(wanted) <= 15
+    assert 0 < sum(limit for _, limit in wanted) <= 100
+
+
 def test_a_message_is_found_in_memory_and_withdrawn_from_its_lane():
     bench = Bench(capacity=100)
     first, high, second, third = bench.put(0, 2, 0, 0)
