@@ -81,10 +81,11 @@ class WholeDecision:
         self._next_id = 0
 
     def messages(self, rng: random.Random, count: int) -> Sequence[Submit]:
-        """Return messages of all accounts to Russian numbers, a tenth of them ported; no two alike, ever."""
-        return [self._message(rng) for _ in range(count)]
+        """Return messages of one account to Russian numbers, a tenth of them ported; no two alike, ever."""
+        account = f'account{rng.randrange(ACCOUNTS)}'
+        return [self._message(rng, account) for _ in range(count)]
 
-    def _message(self, rng: random.Random) -> Submit:
+    def _message(self, rng: random.Random, account: str) -> Submit:
         self._next_id += 1
         ported = rng.random() < PORTED_SHARE and self._size.ported
         number = RUSSIA + (number_at(rng.randrange(self._size.ported)) if ported else rng.randrange(9 * 10**9, 10**10))
@@ -95,18 +96,17 @@ class WholeDecision:
             destination_addr=b'%d' % number,
             short_message=b'your code is %d' % self._next_id,
         )
-        return pdu, f'account{rng.randrange(ACCOUNTS)}', self._next_id
+        return pdu, account, self._next_id
 
-    def decide(self, submit: Submit) -> Decision:
-        """Return the decision about a message that nothing is said against; an AssertionError for any other."""
-        pdu, account, message_id = submit
+    def decide(self, submits: Sequence[Submit]) -> None:
+        """Decide about the messages of one read, of one account; an AssertionError if anything is said against one."""
+        account, decider = submits[0][1], self._decider
         submitter = self._submitters[account]
-        facts = facts_of(submitter, pdu, 1, NOW_MS, 1, message_id)
-        decision = self._decider.decide(facts)
-        assert isinstance(decision, Decision), decision
-        _, price = self._charging.worth(account, decision.upstreams[0] if decision.upstreams else '', facts, 1)
-        assert self._credit.affords(account, price)
-        return decision
+        several = [facts_of(submitter, pdu, 1, NOW_MS, 1, message_id, decider) for pdu, _, message_id in submits]
+        for facts, decision in zip(several, decider.decide_all(several), strict=True):
+            assert isinstance(decision, Decision), decision
+            _, price = self._charging.worth(account, decision.upstreams[0] if decision.upstreams else '', facts, 1)
+            assert self._credit.affords(account, price)
 
 
 def _configured(folder: Path, size: Size) -> Path:

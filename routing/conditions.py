@@ -183,6 +183,8 @@ def _within(read: Callable[[Facts], int], ranges: tuple[Range, ...]) -> Holds:
     """Return the cheapest function that compares a number of a message with ranges."""
     if len(ranges) == 1:
         ((lowest, highest),) = ranges
+        if highest >= NO_LIMIT:
+            return lambda facts: read(facts) >= lowest
         return lambda facts: lowest <= read(facts) <= highest
 
     def holds(facts: Facts) -> bool:

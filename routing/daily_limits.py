@@ -76,8 +76,7 @@ class DailyLimitStep:
     def __init__(self, limits: tuple[DailyLimit, ...], days: LocalDays) -> None:
         self.limits = limits
         self._days = days
-        self._takes: dict[str, tuple[Take, ...]] = {}
-        self._counts: dict[str, tuple[DayCounts, ...]] = {}  # that a category counts in
+        self._takes: dict[str, tuple[tuple[Take, ...], tuple[DayCounts, ...]]] = {}  # by category
 
     def judge(self, facts: Facts) -> Verdict | None:
         """Refuse a message too many; count one that is none."""
@@ -89,24 +88,21 @@ class DailyLimitStep:
         if day is None:
             day = days.of(zone, now_ms)
         category = facts.category
-        takes = self._takes.get(category)
-        if takes is None:
-            takes = self._takes_of(category)
+        takes, counts = self._takes.get(category) or self._takes_of(category)
         for take, messages, limit in takes:
             if not take(number, day, messages):
-                counts = self._counts[category]
                 _give_back(counts[: counts.index(limit.counts)], number, day)
                 limit.counts.refused += 1
                 return _verdict(limit)
-        facts.counted, facts.counted_on = self._counts[category], day
+        facts.counted, facts.counted_on = counts, day
         return None
 
-    def _takes_of(self, category: str) -> tuple[Take, ...]:
-        """Return how messages of a category count, in order, and remember it: configurations name all categories."""
+    def _takes_of(self, category: str) -> tuple[tuple[Take, ...], tuple[DayCounts, ...]]:
+        """Return how messages of a category count, in order, and in what; configurations name all categories."""
         concerned = [limit for limit in self.limits if not limit.categories or category in limit.categories]
-        self._counts[category] = tuple([limit.counts for limit in concerned])
-        takes = self._takes[category] = tuple([(one.counts.take, one.messages, one) for one in concerned])
-        return takes
+        takes = tuple([(one.counts.take, one.messages, one) for one in concerned])
+        found = self._takes[category] = takes, tuple([limit.counts for limit in concerned])
+        return found
 
     def peek(self, facts: Facts) -> Verdict | None:
         """Say whether it is one too many."""

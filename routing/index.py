@@ -17,8 +17,8 @@ MAX_COPIES = 2_000  # rules for all accounts that are kept again with those of a
 LIST_COST = 12  # what a list costs besides, in the same unit
 
 Conditions = tuple[Condition, ...]
-Candidate = tuple[int, tuple[Holds, ...], tuple[Holds, ...]]
-"""A rule by its position, what is left to ask, and what is left to ask of the text."""
+Candidate = tuple[int, Holds | None, tuple[Holds, ...], tuple[Holds, ...]]
+"""A rule by its position, the first thing that is left to ask, what is left besides, and what to ask of the text."""
 
 Lists = tuple[list[Candidate], ...]
 
@@ -85,6 +85,24 @@ class _Group:
         """Return whether a rule of this group has no conditions left."""
         return self._conditions.get(position) == ()
 
+    def reached(self, facts: Facts) -> Lists:
+        """Return all lists that a message is to be compared with."""
+        destination, lists = facts.destination, self.lists
+        prefix = ''
+        for length in self.lengths:
+            prefix = destination[:length]
+            if prefix in lists:
+                break
+        found = lists[prefix] or self.learn(prefix)
+        senders, operators, countries = self.shelves
+        if senders and facts.source_addr in senders:
+            found = *found, senders[facts.source_addr]
+        if operators and facts.operator in operators:
+            found = *found, operators[facts.operator]
+        if countries and facts.place.country in countries:
+            found = *found, countries[facts.place.country]
+        return found
+
     def by_number(self, number: str) -> list[Candidate]:
         """Return the rules that a number can match, and those that are found by no word."""
         prefix = next(number[:length] for length in self.lengths if number[:length] in self.lists)
@@ -106,7 +124,7 @@ class _Group:
         for position in positions:
             candidate = self._left(position, lambda one: _begins(one, prefix))
             found.append(candidate)
-            if not (candidate[1] or candidate[2] or self._off[position]):
+            if not (candidate[1] or candidate[3] or self._off[position]):
                 break
         return found
 
@@ -119,17 +137,15 @@ class _Group:
 
     def _left(self, position: int, is_settled: Callable[[Condition], bool]) -> Candidate:
         left = [one for one in self._conditions[position] if not is_settled(one)]
-        return (
-            position,
-            tuple(one.holds for one in left if not one.reads_text),
-            tuple(one.holds for one in left if one.reads_text),
-        )
+        asked = tuple(one.holds for one in left if not one.reads_text)
+        text = tuple(one.holds for one in left if one.reads_text)
+        return position, asked[0] if asked else None, asked[1:], text
 
 
 class Index:
     """All rules of one direction, each a conjunction of conditions."""
 
-    __slots__ = ('_general', '_groups_of', '_off', '_only', '_only_of', '_room')
+    __slots__ = ('_general', '_groups_of', '_off', '_others', '_room', '_ways')
 
     def __init__(self, rules: Sequence[Conditions]) -> None:
         self._off = bytearray(len(rules))
@@ -170,30 +186,29 @@ class Index:
         self._note_only()
 
     def _note_only(self) -> None:
-        """Note for whom there is nothing to find, as the first rule takes every message."""
-        self._only = _only(self._general)
-        self._only_of = {account: _only(groups) for account, groups in self._groups_of.items()}
+        """Note for whom there is nothing to find, as the first rule takes every message: its position, else -1."""
+        self._others = _only(self._general), self._general
+        self._ways = {account: (_only(groups), groups) for account, groups in self._groups_of.items()}
 
     def find(self, facts: Facts) -> int:
         """Return the position of the first rule that matches, -1 without one.
 
         The text is read only when a rule asks for it whose other conditions hold, and no rule above it matches.
         """
-        only = self._only_of.get(facts.account, self._only)
+        only, groups = self._ways.get(facts.account, self._others)
         if only >= 0:
             return only
         off = self._off
         best = nothing = len(off)
         texts: list[Candidate] = []
-        for candidates in self._reached(facts):
-            for candidate in candidates:
-                position, conditions, asks_text = candidate
-                if position >= best:
-                    break
-                for holds in conditions:
-                    if not holds(facts):
+        for group in groups:
+            for candidates in group.reached(facts):
+                for candidate in candidates:
+                    position, holds, others, asks_text = candidate
+                    if position >= best:
                         break
-                else:
+                    if holds is not None and not (holds(facts) and (not others or _hold(others, facts))):
+                        continue
                     if asks_text:
                         texts.append(candidate)
                     elif not off[position]:
@@ -203,33 +218,12 @@ class Index:
             best = self._first(texts, facts, best)
         return -1 if best == nothing else best
 
-    def _reached(self, facts: Facts) -> Lists:
-        """Return all lists that a message is to be compared with."""
-        destination = facts.destination
-        reached: Lists = ()
-        for group in self._groups_of.get(facts.account, self._general):
-            lists = group.lists
-            for length in group.lengths:
-                prefix = destination[:length]
-                if prefix in lists:
-                    found = lists[prefix] or group.learn(prefix)
-                    reached = reached + found if reached else found
-                    break
-            senders, operators, countries = group.shelves
-            if senders and facts.source_addr in senders:
-                reached = *reached, senders[facts.source_addr]
-            if operators and facts.operator in operators:
-                reached = *reached, operators[facts.operator]
-            if countries and facts.place.country in countries:
-                reached = *reached, countries[facts.place.country]
-        return reached
-
     def _first(self, candidates: list[Candidate], facts: Facts, best: int) -> int:
         """Return the first of these rules whose conditions on the text hold, `best` if that is before it."""
-        for position, _, conditions in sorted(candidates, key=_position_of):
+        for position, _, _, conditions in sorted(candidates, key=_position_of):
             if position >= best:
                 break
-            if not self._off[position] and all(holds(facts) for holds in conditions):
+            if not self._off[position] and _hold(conditions, facts):
                 return position
         return best
 
@@ -239,11 +233,18 @@ class Index:
         positions: set[int] = set()
         for group in self._groups_of.get(next(iter(accounts), ''), self._general):
             for prefix in _first_words(rule, 'destination') or ['']:
-                positions.update(position for position, _, _ in group.by_number(prefix))
+                positions.update(candidate[0] for candidate in group.by_number(prefix))
             for field, shelf in zip(_SHELVES[1:], group.shelves, strict=True):
                 for word in _first_words(rule, field):
-                    positions.update(position for position, _, _ in shelf.get(word, ()))
+                    positions.update(candidate[0] for candidate in shelf.get(word, ()))
         return sorted(positions)
+
+
+def _hold(conditions: tuple[Holds, ...], facts: Facts) -> bool:
+    for holds in conditions:  # noqa: SIM110 - a generator costs more than the comparison
+        if not holds(facts):
+            return False
+    return True
 
 
 def _only(groups: tuple[_Group, ...]) -> int:

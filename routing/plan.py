@@ -20,11 +20,11 @@ KEYS = 10**MAX_DIGITS
 HEAD_DIGITS = 5
 BUCKET = 10 ** (MAX_DIGITS - HEAD_DIGITS)
 COMMON_DIGITS = 11  # what most numbers have, +7 and +1 among them
-_COMMON_LOW, _COMMON_HIGH = 10 ** (COMMON_DIGITS - 1), 10**COMMON_DIGITS
 _COMMON_BUCKET = 10 ** (COMMON_DIGITS - HEAD_DIGITS)
 _COMMON_SCALE = 10 ** (MAX_DIGITS - COMMON_DIGITS)
 FINE = 100  # into how many parts a head is divided whose numbers have several places: most have one at seven digits
 _COMMON_FINE = _COMMON_BUCKET // FINE
+_COMMON_LOW, _COMMON_HIGH = 10 ** (COMMON_DIGITS - 1) // _COMMON_FINE, 10**COMMON_DIGITS // _COMMON_FINE
 _FINE_KEYS = BUCKET // FINE
 MAX_DEPTH = 1_000
 _POWERS = tuple(10**digits for digits in range(MAX_DIGITS + 1))
@@ -160,12 +160,13 @@ class NumberPlan:
 
     def find(self, number: int) -> Place:
         """Return where a number in E.164 digits belongs; NOWHERE for what is no number of 7 to 15 digits."""
-        if _COMMON_LOW <= number < _COMMON_HIGH:
-            head = number // _COMMON_BUCKET
+        part = number // _COMMON_FINE  # seven digits: Python divides the larger number slowly
+        if _COMMON_LOW <= part < _COMMON_HIGH:
+            head = part // FINE
             place: Place | None = self._whole[head]
             if place is None:
                 fine = self._fine.get(head) or self._divide(head)
-                place = fine[number // _COMMON_FINE % FINE]
+                place = fine[part % FINE]
                 if place is None:
                     return self._search(number * _COMMON_SCALE)
             return place

@@ -40,7 +40,7 @@ class MoRule(msgspec.Struct, frozen=True):
 class RouteTable:
     """The routes of one configuration."""
 
-    __slots__ = ('_decisions', '_index', '_mo_index', '_positions', 'mo', 'mo_asks_place', 'off', 'rules')
+    __slots__ = ('_decisions', '_index', '_mo_index', '_positions', 'find', 'mo', 'mo_asks_place', 'off', 'rules')
 
     def __init__(self, rules: Sequence[Rule], mo: Sequence[MoRule] = (), cost: Cost | None = None) -> None:
         """Without `cost`, what a segment costs at an upstream, `cheapest` takes them as written."""
@@ -48,10 +48,13 @@ class RouteTable:
         self.mo = tuple(mo)
         self.off: frozenset[str] = frozenset()
         self._index = Index([rule.conditions for rule in rules])
+        self.find = self._index.find
+        """Return the position of the first rule that matches, -1 without one."""
         self._decisions: list[Decision | Choice] = [
             choice_of(rule.action, Decision(rule.name, priority=rule.priority, retry=rule.retry), cost)
             for rule in rules
         ]
+        self._decisions.append(NONE)  # at -1
         self._positions = {rule.name: number for number, rule in reversed(list(enumerate(rules)))}
         self._mo_index = Index([rule.conditions for rule in mo])
         self.mo_asks_place = any(condition.reads_place for rule in mo for condition in rule.conditions)
@@ -74,20 +77,19 @@ class RouteTable:
 
         The destination is one without `+` or `00` (`without_prefix`). The text is read only when a rule asks for it.
         """
-        position = self._index.find(facts)
-        if position < 0:
-            return NONE
+        return self.decide_at(self.find(facts), facts)
+
+    def decide_at(self, position: int, facts: Facts) -> Decision:
+        """Return the decision of the rule at a position that `find` has returned."""
         decision = self._decisions[position]
         return decision if decision.__class__ is Decision else decision.next(facts)  # type: ignore[union-attr]
 
     def peek(self, facts: Facts) -> Decision:
         """Return what `decide` would, and leave nothing behind: a split does not go on."""
-        return self.peek_at(self._index.find(facts), facts)
+        return self.peek_at(self.find(facts), facts)
 
     def peek_at(self, position: int, facts: Facts) -> Decision:
         """Return what the rule at a position decides, -1 for none."""
-        if position < 0:
-            return NONE
         decision = self._decisions[position]
         return decision if isinstance(decision, Decision) else decision.peek(facts)
 

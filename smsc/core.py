@@ -24,7 +24,7 @@ from smsc.chains import Chains
 from smsc.clock import wall_ms
 from smsc.cluster.fence import Fence
 from smsc.config.schema import Configuration
-from smsc.deciding import decide_anew
+from smsc.deciding_anew import decide_anew
 from smsc.failover import Failover
 from smsc.feed import Feed
 from smsc.loops import Loops

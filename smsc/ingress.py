@@ -12,31 +12,29 @@ import structlog
 from domain.errors import Refused, StoreUnavailable
 from domain.message import Message, Notice
 from pdu.codec import encode
-from pdu.fields import DistributionList, SmeAddress, UnsuccessSme
-from pdu.pdus import DataSm, DataSmResp, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp
+from pdu.pdus import DataSm, DataSmResp, SubmitMulti, SubmitSm, SubmitSmResp
 from pdu.receipt_text import MessageState
 from pdu.segments import UDHI, Concatenation
 from pdu.status import CommandStatus
 from smpp.aio.connection import Connection
-from smpp.session import Session
 from smpp.versions import SMPP_5_0
 from smsc.admission import (
-    check_destinations,
     check_parameters,
     check_part,
     status_of,
     submit_of_data,
-    submit_to,
 )
 from smsc.asking import Asking, Submit
 from smsc.clock import wall_ms
 from smsc.core import Core
-from smsc.deciding import Repeated, asked_of, make
+from smsc.deciding import Repeated, make, make_all
 from smsc.dispatching import dispatch, end_unrouted
 from smsc.message_ids import format_message_id, format_uuid
 from smsc.overload import Overload
-from smsc.replies import Echo, MultiReply, Replies, unsuccess
+from smsc.reads import QUEUE_FULL, STORE_AWAY, THROTTLED, Read, config_of, window_exceeded
+from smsc.replies import Echo, MultiReply, Replies
 from smsc.stage import Stage
+from smsc.submit_multi import SubmitMultiAdmission
 from smsc.wire_forms import part_of, segment_count
 from storage.rows import Outcome
 
@@ -64,6 +62,7 @@ class Ingress:
         self._feeding: set[Connection] = set()  # that have submitted since the last commit
         self.replies = Replies(core, self._congestion)
         self.asking = Asking(core, self._admit_all)
+        self._multi = SubmitMultiAdmission(core, self.replies, self._gather)
 
     def handle_submits(self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int) -> None:
         """Admit what one read brought; what is refused is answered in the same write."""
@@ -74,27 +73,28 @@ class Ingress:
     def _admit_all(
         self, connection: Connection, account: 'Account', submits: list[Submit], now_ms: int | None = None
     ) -> None:
-        session = connection.session
-        now_ms = wall_ms() if now_ms is None else now_ms
-        now = self.core.loop.time()
-        later = len(submits)
+        read = Read(connection, account, self.core.loop.time(), wall_ms() if now_ms is None else now_ms)
+        session, later = connection.session, len(submits)
         share = self.overload.share
         for pdu in submits:
             later -= 1
             try:
                 if share and session.unanswered - later > share:
-                    raise Refused(*_THROTTLED)
+                    self._decide_gathered(read)  # what is refused makes room
+                    if session.unanswered - later > share:
+                        raise Refused(*THROTTLED)
                 if pdu.__class__ is SubmitSm:
-                    self._admit(connection, account, pdu, SubmitSmResp(pdu.sequence_number), now, now_ms, later)
+                    self._admit(read, pdu, SubmitSmResp, later)
                 elif isinstance(pdu, DataSm):
-                    submit = submit_of_data(pdu)
-                    self._admit(connection, account, submit, DataSmResp(pdu.sequence_number), now, now_ms, later)
+                    self._admit(read, submit_of_data(pdu), DataSmResp, later)
                 else:
                     assert isinstance(pdu, SubmitMulti)
-                    self._admit_multi(connection, account, pdu, now, now_ms, later)
+                    self._decide_gathered(read)
+                    self._multi.admit(read, pdu, later)
             except Refused as refusal:
                 account.answers[refusal.command_status] += 1
                 session.refuse(pdu, refusal.command_status)
+        self._decide_gathered(read)
         if self.accepting.items:
             self._feeding.add(connection)
         self.accepting.kick()
@@ -118,67 +118,98 @@ class Ingress:
 
     # Admission
 
-    def _admit(
+    def _admit(self, read: Read, pdu: SubmitSm, response: type[SubmitSmResp | DataSmResp], later: int) -> None:
+        """Let a message gather with others of its read that are decided about together, or admit it by itself.
+
+        Raises Refused with the status for its response. `later` requests of the same read are still to be looked at.
+        """
+        core, account, session = self.core, read.account, read.connection.session
+        config = account.config
+        if config is None or core.draining or not core.store.health.available:
+            raise Refused(*STORE_AWAY)
+        check_parameters(pdu, config, core.configuration.smpp, session.peer_version >= SMPP_5_0, account.particular)
+        if account.waiting + len(read.gathered) >= account.waiting_bound:
+            self._decide_gathered(read)  # some of them may be refused
+            if account.waiting >= account.waiting_bound:
+                raise Refused(*QUEUE_FULL)
+        if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
+            self._decide_gathered(read)
+            part = part_of(pdu)
+            segments = self._take_segments(account, config, pdu, part, read.now)
+            self._admit_alone(read, pdu, response(pdu.sequence_number), (segments, part), later)
+            return
+        if self.replies.held and session.unanswered - later > session.receive_window:
+            self._decide_gathered(read)
+            if session.unanswered - later > session.receive_window:
+                raise window_exceeded(session)
+        if account.sender_rates is not None:
+            if not account.take(pdu.source_addr, 1, read.now):
+                raise Refused(*THROTTLED)
+        elif account.rate.rate_per_s and not account.rate.take(1, read.now):
+            raise Refused(*THROTTLED)
+        if pdu.replace_if_present_flag:
+            self._decide_gathered(read)
+            self._admit_alone(read, pdu, response(pdu.sequence_number), (1, None), later)
+            return
+        read.gathered.append(pdu)
+
+    def _admit_alone(
         self,
-        connection: Connection,
-        account: 'Account',
+        read: Read,
         pdu: SubmitSm,
         response: SubmitSmResp | DataSmResp,
-        now: float,
-        now_ms: int,
+        counted: tuple[int, Concatenation | None],
         later: int,
     ) -> None:
-        """Put a message into the gathering batch. Raises Refused with the status for its response.
-
-        `later` requests of the same read are still to be looked at.
-        """
-        core, config, session = self.core, account.config, connection.session
-        if config is None or core.draining or not core.store.health.available:
-            raise Refused(*_STORE_AWAY)
-        speaks_5 = session.peer_version >= SMPP_5_0
-        check_parameters(pdu, config, core.configuration.smpp, speaks_5, account.particular)
-        if account.waiting >= account.waiting_bound:
-            raise Refused(*_QUEUE_FULL)
-        segments, part = 1, None
-        if pdu.tlvs or len(pdu.short_message) > account.whole_octets[pdu.data_coding] or pdu.esm_class & UDHI:
-            part = part_of(pdu)
-            segments = self._take_segments(account, config, pdu, part, now)
-        elif self.replies.held and session.unanswered - later > session.receive_window:
-            raise _window_exceeded(session)
-        elif account.sender_rates is not None:
-            if not account.take(pdu.source_addr, 1, now):
-                raise Refused(*_THROTTLED)
-        elif account.rate.rate_per_s and not account.rate.take(1, now):
-            raise Refused(*_THROTTLED)
+        """Put a message into the gathering batch whose segments are `counted`. Raises Refused."""
+        connection, account, config = read.connection, read.account, config_of(self.core, read.account)
+        segments, part = counted
         held = segments - 1
-        if held and not session.hold(held, later):
-            raise _window_exceeded(session)
+        if held and not connection.session.hold(held, later):
+            raise window_exceeded(connection.session)
         try:
-            message = make(core, account, config, pdu, segments, now_ms, part)
+            message = make(self.core, account, config, pdu, segments, read.now_ms, part)
         except Refused:
-            session.free(held)
+            connection.session.free(held)
             raise
         except Repeated as repeated:
             self.replies.echo(repeated.message_id, account.name, Echo(connection, response, held))
             return
-        id_format = account.form.id_format  # as `format_message_id` does it, without the call
-        response.message_id = id_format % message.id if id_format else format_uuid(message.id)
+        response.message_id = format_message_id(message.id, config)
         message.reply = connection, response, held
-        if held:
-            self.replies.held += held
-        if pdu.replace_if_present_flag:
-            self._gather(account, message)
-            return
-        message.counted = True  # what `_gather` does, without a call for each message
-        account.waiting += 1
-        core.live[message.id] = message
-        self.accepting.items.append(message)
+        self.replies.held += held
+        self._gather(account, message)
 
-    def _config_of(self, account: 'Account') -> 'AccountConfig':
-        core = self.core
-        if account.config is None or core.draining or not core.store.health.available:
-            raise Refused(*_STORE_AWAY)
-        return account.config
+    def _decide_gathered(self, read: Read) -> None:
+        """Decide about what has gathered of a read, in order, and put it into the batch."""
+        pdus = read.gathered
+        if not pdus:
+            return
+        read.gathered = []
+        core, account, connection, config = self.core, read.account, read.connection, read.account.config
+        assert config is not None  # as each of them was admitted
+        id_format, live, items = account.form.id_format, core.live, self.accepting.items
+        made = make_all(core, account, config, pdus, read.now_ms)
+        for pdu, message in zip(pdus, made, strict=True):
+            response = SubmitSmResp(pdu.sequence_number)
+            if message.__class__ is not Message:
+                self._answer_at_once(read, pdu, response, message)  # type: ignore[arg-type]
+                continue
+            message_id = message.id  # as `format_message_id` does it, without the call
+            response.message_id = id_format % message_id if id_format else format_uuid(message_id)
+            message.reply = connection, response, 0
+            message.counted = True  # what `_gather` does, without a call for each message
+            account.waiting += 1
+            live[message_id] = message
+            items.append(message)
+
+    def _answer_at_once(self, read: Read, pdu: SubmitSm, response: SubmitSmResp, error: Refused | Repeated) -> None:
+        """Answer what is not accepted: it is refused, or says the same as another message."""
+        if isinstance(error, Repeated):
+            self.replies.echo(error.message_id, read.account.name, Echo(read.connection, response, 0))
+        else:
+            read.account.answers[error.command_status] += 1
+            read.connection.session.refuse(pdu, error.command_status)
 
     def _take_segments(
         self, account: 'Account', config: 'AccountConfig', pdu: SubmitSm, part: Concatenation | None, now: float
@@ -190,11 +221,11 @@ class Ingress:
         if part is not None:
             check_part(pdu, part, config)
             if not account.take_part((pdu.source_addr, pdu.destination_addr, part.reference, part.total), now):
-                raise Refused(*_THROTTLED)
+                raise Refused(*THROTTLED)
             return 1
         segments = segment_count(pdu, config.alphabet)
         if not account.take(pdu.source_addr, segments, now):
-            raise Refused(*_THROTTLED)
+            raise Refused(*THROTTLED)
         return segments
 
     def _gather(self, account: 'Account', message: Message) -> None:
@@ -208,76 +239,6 @@ class Ingress:
             self.core.amendments.replace_present(message, self._handle_replaced)
         else:
             self.accepting.items.append(message)
-
-    def _admit_multi(
-        self, connection: Connection, account: 'Account', pdu: SubmitMulti, now: float, now_ms: int, later: int
-    ) -> None:
-        """Admit the destinations of a submit_multi, each a message of its own; all have the id of the first."""
-        config = self._config_of(account)
-        check_destinations(pdu, connection.session.peer_version >= SMPP_5_0)
-        if account.waiting + len(pdu.dest_address) > account.waiting_bound:
-            raise Refused(*_QUEUE_FULL)
-        session = connection.session
-        messages: list[Message] = []
-        refused: list[UnsuccessSme] = []
-        repeated_id = 0
-        segments, part = 0, None  # of each: what they say is the same
-        for destination in pdu.dest_address:
-            try:
-                submit = self._submit_to(session, config, pdu, destination)
-                if not segments:
-                    part = part_of(submit)
-                    if part is not None:
-                        check_part(submit, part, config)
-                    segments = 1 if part is not None else segment_count(submit, config.alphabet)
-                messages.append(make(self.core, account, config, submit, segments, now_ms, part))
-            except Repeated as repeated:
-                repeated_id = repeated_id or repeated.message_id
-            except Refused as refusal:
-                account.answers[refusal.command_status] += 1
-                refused.append(unsuccess(destination, refusal.command_status))
-            except BaseException:
-                self._forget(messages)
-                raise
-        if messages and not account.take(pdu.source_addr, segments * len(messages), now):
-            self._forget(messages)
-            raise Refused(*_THROTTLED)
-        held = max(0, segments * len(messages) - 1)
-        if held and not session.hold(held, later):
-            self._forget(messages)
-            raise _window_exceeded(session)
-        response = SubmitMultiResp(pdu.sequence_number, unsuccess_sme=tuple(refused))
-        if not messages:
-            if repeated_id:
-                self.replies.echo(repeated_id, account.name, Echo(connection, response, 0))
-                return
-            response.command_status = refused[0].error_status_code
-            session.respond(response)
-            return
-        response.message_id = format_message_id(messages[0].id, config)
-        reply = MultiReply(response, len(messages), held)
-        self.replies.held += held
-        for message in messages:
-            message.shown_id = messages[0].id if message is not messages[0] else 0
-            message.reply = connection, reply, held
-            self._gather(account, message)
-
-    def _forget(self, messages: list[Message]) -> None:
-        """These are not accepted after all."""
-        for message in messages:
-            if message.facts is not None:
-                self.core.decider.forget(message.facts)
-                self.core.joining.forget(message.facts, asked_of(message))
-
-    def _submit_to(
-        self, session: Session, config: 'AccountConfig', pdu: SubmitMulti, destination: SmeAddress | DistributionList
-    ) -> SubmitSm:
-        """Return the submit_sm of one destination, checked. Raises Refused."""
-        if isinstance(destination, DistributionList):
-            raise Refused(CommandStatus.ESME_RINVDLNAME, 'there are no distribution lists')
-        submit = submit_to(pdu, destination.dest_addr_ton, destination.dest_addr_npi, destination.destination_addr)
-        check_parameters(submit, config, self.core.configuration.smpp, session.peer_version >= SMPP_5_0)
-        return submit
 
     # Answers
 
@@ -385,12 +346,3 @@ class Ingress:
         core.finishing.kick()
         for connection in touched:
             connection.flush()
-
-
-_STORE_AWAY = (int(CommandStatus.ESME_RSYSERR), 'the store is away')
-_QUEUE_FULL = (int(CommandStatus.ESME_RMSGQFUL), 'too many messages waiting')
-_THROTTLED = (int(CommandStatus.ESME_RTHROTTLED), 'rate')
-
-
-def _window_exceeded(session: Session) -> Refused:
-    return Refused(session.settings.window_exceeded, 'the window')

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from routing.decider import Decider
+from routing.decider import REMEMBERING, Decider
 from routing.mnp import MnpBase
 from routing.prices import Charging
 from routing.steps import Step
@@ -31,7 +31,6 @@ from smsc.text import text_of
 log = structlog.get_logger()
 
 MNP_FOLDER = 'mnp'
-REMEMBERING = frozenset({'duplicates', 'daily_limits', 'fraud'})
 
 
 class Policy:

@@ -98,10 +98,13 @@ class Credit:
 
     def charge(self, messages: Iterable[Message]) -> list[Message]:
         """Return those of new messages that are to be paid for, marked with the terms of their accounts."""
-        terms = self.terms
-        charged = [message for message in messages if message.price and message.account in terms]
-        for message in charged:
-            message.charge = terms[message.account].charge
+        terms, charged = self.terms, []
+        for message in messages:
+            if message.price:
+                found = terms.get(message.account)
+                if found is not None:
+                    message.charge = found.charge
+                    charged.append(message)
         return charged
 
     async def reserve(self, connection: Connection, charged: list[Message]) -> frozenset[int]:

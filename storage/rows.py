@@ -1,5 +1,6 @@
 """Values between the store and its callers, and rows of table `message` as messages and back."""
 
+from operator import attrgetter
 from typing import Any
 
 import asyncpg
@@ -157,14 +158,11 @@ def message_row(message: Message) -> tuple[Any, ...]:
     )
 
 
-def rare_values(message: Message) -> tuple[int, int, int]:
-    """Return the values of RARE_COLUMNS."""
-    return message.segments, message.reference, message.shown_id
+rare_values = attrgetter(*RARE_COLUMNS)
+"""Returns the values of RARE_COLUMNS of a message."""
 
-
-def decided_values(message: Message) -> tuple[int, int, int, str, str]:
-    """Return the values of DECIDED_COLUMNS."""
-    return message.price, message.cost, message.charge, message.category, message.decision
+decided_values = attrgetter(*DECIDED_COLUMNS)
+"""Returns the values of DECIDED_COLUMNS of a message."""
 
 
 def rows_of(messages: list[Message]) -> tuple[list[tuple[Any, ...]], list[str]]:

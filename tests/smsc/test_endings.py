@@ -111,7 +111,7 @@ async def test_a_long_submit_multi_is_cut_for_its_count_once_and_not_for_each_de
         cut.append(len(body))
         return split(body, *more)
 
-    monkeypatch.setattr('smsc.ingress.segment_count', counting)
+    monkeypatch.setattr('smsc.submit_multi.segment_count', counting)
     monkeypatch.setattr('smsc.wire_forms.cutting.split', cutting_up)
     payload = (int(Tag.MESSAGE_PAYLOAD), b'a' * 38_000)
     answer = await esme.ask(multi(*map(number, range(254)), short_message=b'', tlvs=(payload,)))
