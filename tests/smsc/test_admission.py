@@ -52,12 +52,12 @@ async def test_the_rate_holds_in_the_long_run(product, start_smsc, bind):
     found, _smsc = await start(product, start_smsc, bank=account(rate_per_s=100))
     esme = await bind(found)
     loop = found.node.core.loop
-    await statuses(esme, [submit() for _ in range(120)])  # uses the burst up
-    began = loop.time()
-    accepted = 0
-    while loop.time() - began < 2:
-        accepted += (await esme.ask(submit())).command_status == ROK
-    assert accepted == pytest.approx(100 * (loop.time() - began), rel=0.02, abs=2)
+    began, accepted = loop.time(), 0
+    while loop.time() - began < 3:
+        accepted += (await statuses(esme, [submit() for _ in range(20)])).count(ROK)
+    elapsed_s = loop.time() - began
+    assert accepted <= 100 + 100 * elapsed_s + 2  # a second's burst at most, however slow the machine is
+    assert accepted >= 100 * elapsed_s * 0.9
 
 
 async def test_more_waiting_messages_than_allowed_are_refused_until_some_have_left(product, start_smsc, bind):

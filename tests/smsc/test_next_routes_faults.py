@@ -186,7 +186,7 @@ async def test_a_message_ends_whose_next_upstream_is_removed_while_it_is_on_its_
     found, mts, _ = await two(routes=[codes('tele2')])
     esme = await bind(found)
     core, gate = found.node.core, asyncio.Event()
-    alone, drain = core.shelf.alone, core.next_routes.stage.drain
+    alone, catch_up = core.shelf.alone, core.next_routes.stage.catch_up
 
     async def later(work):
         await gate.wait()
@@ -194,10 +194,10 @@ async def test_a_message_ends_whose_next_upstream_is_removed_while_it_is_on_its_
 
     def awaited():
         gate.set()
-        return drain()
+        return catch_up()
 
     monkeypatch.setattr(core.shelf, 'alone', later)
-    monkeypatch.setattr(core.next_routes.stage, 'drain', awaited)
+    monkeypatch.setattr(core.next_routes.stage, 'catch_up', awaited)
     message_id = await esme.submit(b'code')
     await mts.submitted(1)
     failing = asyncio.create_task(fail(mts))

@@ -320,9 +320,9 @@ async def test_a_message_that_was_disowned_is_not_paid_for(store, balance):
 @pytest.mark.wire('C8')
 async def test_what_is_read_back_from_disk_gives_back_on_the_terms_of_its_acceptance(paying, balance):
     await paying.accept(messages := priced(2), 10)
-    await paying.wait([Waiting(message, 'upstream mts', NOW_MS, NOW_MS + 1) for message in messages])
+    await paying.waiting.put([Waiting(message, 'upstream mts', NOW_MS, NOW_MS + 1) for message in messages])
     paying.credit.configure({})  # the account has no credit any more
-    expired = await paying.expired_waiting(NOW_MS + 2, (0, 0), 10)
+    expired = await paying.waiting.expired(NOW_MS + 2, (0, 0), 10)
     outcomes = [ended(row.message, EXPIRED) for row in expired]
     assert await paying.finish_late(outcomes, []) == set(ids_of(messages))
     assert await balance() == 4 * PRICE
