@@ -151,7 +151,7 @@ class Ingress:
             self._decide_gathered(read)
             self._admit_alone(read, pdu, response(pdu.sequence_number), (1, None), later)
             return
-        read.gathered.append(pdu)
+        read.gathered.append(pdu)  # a submit_sm: a data_sm has its text in a TLV
 
     def _admit_alone(
         self,
