@@ -122,6 +122,7 @@ class Between:
                 await pubsub.subscribe(*self._channels)
             if not self.available:
                 log.info('redis.connected')
+                await self._redis.connection_pool.disconnect(inuse_connections=False)  # those of the Redis before
                 self.available_since = asyncio.get_running_loop().time()
             self.available = True
             heard_at = asyncio.get_running_loop().time()

@@ -9,7 +9,7 @@ from storage.connection import Connection, StoreConnection
 from storage.rows import OF_UPSTREAMS, Depth, Expired, Fetched, Stretch, Waiting, waiting_message_of
 from storage.takeover import Moved
 
-READ_AT_ONCE = 50
+READ_AT_ONCE = 200
 MOST_ATTEMPTS = 32_767  # a smallint; every back-off has come to its end long before
 _COLUMNS = (
     *('node', 'outbox', 'priority', 'due_at', 'expires_at'),

@@ -108,7 +108,7 @@ async def test_a_message_that_comes_again_after_a_restart_is_known(store):
 
 
 async def test_only_what_is_recent_and_of_accounts_that_ask_is_read(store):
-    old, other = submitted(at_ms=NOW_MS - 50_001), submitted(account='free')
+    old, other = submitted(at_ms=NOW_MS - 51_000), submitted(account='free')
     await store.accept([old, other])
     step, read = await duplicates(store)
     assert read == 0
