@@ -105,7 +105,7 @@ class StoreConnection:
     async def _run(self, operation: Callable[[Connection, bool], Awaitable[T]], give_up_s: float | None) -> T:
         loop = asyncio.get_running_loop()
         give_up_at = None if give_up_s is None else loop.time() + give_up_s
-        doubtful = False
+        doubtful = is_strange = False
         pause_s = RETRY_FIRST_S
         while True:
             try:
@@ -114,7 +114,9 @@ class StoreConnection:
                     result = await operation(connection, doubtful)
             except AWAY as error:
                 if isinstance(error, asyncpg.InterfaceError) and self._connected_still():
-                    raise  # asyncpg says so of values it cannot encode, too
+                    if isinstance(error, ValueError) or is_strange:  # of values it cannot encode, and of bugs of ours
+                        raise
+                    is_strange = True  # a server that is about to hang up leaves a connection like this, too
                 doubtful = doubtful or self._connection is not None
                 self._drop()
                 self._health.note_failure(self.name, error)

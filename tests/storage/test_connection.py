@@ -135,6 +135,34 @@ async def test_a_value_that_fits_no_column_goes_to_the_caller_at_once(connection
     assert health.available
 
 
+async def test_a_connection_that_is_in_the_middle_of_something_else_is_replaced_by_a_new_one(connection, health):
+    """As after the last words of a server, which may come together with the answer before them."""
+    used = []
+
+    async def operation(postgres, doubtful):
+        used.append((postgres, doubtful))
+        if len(used) == 1:
+            raise asyncpg.InterfaceError('cannot perform operation: another operation is in progress')
+        return await postgres.fetchval('select 7')
+
+    async with asyncio.timeout(30):
+        assert await connection.run(operation) == 7
+    (first, _), (second, doubtful) = used
+    assert first is not second
+    assert first.is_closed()
+    assert doubtful
+    assert health.available
+
+
+async def test_an_interface_that_is_used_wrongly_goes_to_the_caller(connection):
+    async def operation(postgres, doubtful):
+        await postgres.fetchval('select $1::bigint', 1, 2)
+
+    async with asyncio.timeout(30):
+        with pytest.raises(asyncpg.InterfaceError, match='argument'):
+            await connection.run(operation)
+
+
 async def test_callers_take_turns(connection):
     running = 0
 
