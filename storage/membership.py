@@ -7,6 +7,7 @@ more: its connections are ended, and each new one asks for the epoch first.
 import asyncio
 
 import msgspec
+import structlog
 
 from domain.errors import Fenced
 from storage import statements as sql
@@ -16,6 +17,8 @@ LEFTOVERS_POLL_S = 0.05
 TAKING_POLL_S = 0.5
 TAKER_PATIENCE_S = 600.0  # of a node that begins, with one that takes its work over, as long as that lives
 TAKER_DEAD_S = 15.0  # without a beat
+
+log = structlog.get_logger()
 
 
 class NodeRow(msgspec.Struct, frozen=True):
@@ -55,12 +58,15 @@ class Membership:
     async def _await_taker(self, connection: Connection, patience_s: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s
-        taker_beat, moved_at = None, loop.time()
+        taker_beat, moved_at, is_told = None, loop.time(), False
         while loop.time() < until:
             rows = {row.node: row for row in await _read(connection)}
             mine = rows.get(self.node)
             if mine is None or mine.taker is None or mine.is_taken or mine.taker not in rows:
                 return
+            if not is_told:
+                is_told = True
+                log.warning('node.waits', node=self.node, taker=mine.taker, reason='its work is being taken over')
             if rows[mine.taker].beat != taker_beat:
                 taker_beat, moved_at = rows[mine.taker].beat, loop.time()
             elif loop.time() - moved_at > TAKER_DEAD_S:  # dead itself
