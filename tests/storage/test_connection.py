@@ -99,12 +99,14 @@ async def test_what_lost_against_another_transaction_is_run_again_and_the_store_
     assert (health.failures, health.available) == (0, True)
 
 
-async def test_what_loses_until_its_time_is_up_is_told_and_the_store_is_not_away(connection, health):
+async def test_what_loses_until_its_time_is_up_is_told_and_the_store_is_not_away(connection, health, monkeypatch):
+    monkeypatch.setattr('storage.connection.RETRY_FIRST_S', 100)  # there is no time for another try
+
     async def operation(postgres, doubtful):
         await postgres.execute("do $$ begin raise exception using errcode = '40P01'; end $$")
 
     with pytest.raises(StoreUnavailable, match='DeadlockDetectedError'):
-        await connection.run(operation, give_up_s=0.02)
+        await connection.run(operation, give_up_s=30)
     assert health.available
     assert await connection.run(select_one) == 1
 
