@@ -242,6 +242,7 @@ class Outbox(Lanes):
         """Return the lanes to be read from disk, and how many messages of each: about `most` together.
 
         Urgent ones first, then those that memory has the least of; none goes without as long as it has nothing there.
+        Those that have enough there share a small part of a page, for every look holds others up.
         """
         behind = [lane for lane in self.lanes if (lane.on_disk or lane.deferred) and not lane.is_held]
         behind.sort(key=lambda lane: (-lane.priority, not lane.on_disk, len(lane.head)))

@@ -57,7 +57,10 @@ class Places:
         self.nobody_can = False
 
     def note(self, tries: bool, is_bound: bool, now: float, patience_s: float) -> bool:
-        """Know whether a link is bound, of those that the node tries to bind; return whether it tries in vain."""
+        """Know whether a link is bound, of those that the node tries to bind; return whether it tries in vain.
+
+        `now` is in monotonic seconds; it tries in vain once it has for `patience_s`.
+        """
         if is_bound:
             self.unbound_since = self.failed_at = None
         elif not tries:
@@ -141,17 +144,18 @@ class LinkLeases:
     def _tries_in_vain(self, upstream: 'Upstream', places: Places) -> bool:
         """Return whether this node cannot bind what others might."""
         cluster, now = self._core.configuration.cluster, self._core.loop.time()
+        assert cluster is not None  # else there is nobody to lease links from
         tries = upstream.serving and bool(places.held - places.closing)
         if places.config != upstream.config:  # what did not work may work now
             places.config, places.unbound_since, places.failed_at = upstream.config, None, None
         was_in_vain = places.failed_at is not None
         sends = bool(upstream.feed.connections)
         is_bound = sends or (upstream.config.bind == 'receiver' and any(link.bound for link in upstream.links))
-        in_vain = places.note(tries, is_bound, now, cluster.try_links_s if cluster is not None else VAIN_S)
+        in_vain = places.note(tries, is_bound, now, cluster.try_links_s)
         if in_vain and not was_in_vain:
             places.surplus_ticks = 0
-        if in_vain and not was_in_vain and len(self._living()) > 1:
-            log.warning('link.in_vain', upstream=upstream.name, effect='other nodes may try its links')
+            if len(self._living()) > 1:
+                log.warning('link.in_vain', upstream=upstream.name, effect='other nodes may try its links')
         return in_vain
 
     def _handle(self, name: str, lost: list[int], taken: list[int], give: int) -> None:

@@ -44,6 +44,11 @@ class Nodes:
         self.died_at.pop(node, None)
         self.held.setdefault(node, set())
 
+    def join_in_turn(self, *numbers: int) -> None:
+        for node in numbers:
+            self.join(node)
+            self.ask_all(5)
+
     def die(self, node: int) -> None:
         if self.held.pop(node, None) is not None:
             self.died_at[node] = self.now
@@ -103,10 +108,7 @@ def test_no_two_nodes_have_a_link_and_in_the_end_each_is_had_by_one(redis_connec
 
 def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(redis_connection):
     nodes = Nodes(redis_connection, 10)
-    nodes.join(1)
-    nodes.ask_all(5)
-    nodes.join(2)
-    nodes.ask_all(5)
+    nodes.join_in_turn(1, 2)
     assert (nodes.sizes, nodes.moves) == ([5, 5], 15)
     nodes.join(3)
     nodes.ask_all(10)
@@ -120,10 +122,7 @@ def test_a_node_that_joins_gets_its_part_and_nothing_else_moves(redis_connection
 @pytest.mark.parametrize('count', [1, 4])
 def test_links_that_a_node_cannot_bind_go_to_those_that_may_and_stay_where_all_fail(redis_connection, count):
     nodes = Nodes(redis_connection, count)
-    nodes.join(1)
-    nodes.ask_all(5)
-    nodes.join(2)
-    nodes.ask_all(5)
+    nodes.join_in_turn(1, 2)
     nodes.in_vain = {1}
     nodes.ask_all(5)
     assert (len(nodes.held[1]), len(nodes.held[2])) == (0, count)
@@ -154,10 +153,7 @@ def test_a_redis_that_has_lost_everything_is_told_what_is_held_before_it_gives_a
 
 def test_a_node_without_a_link_is_told_when_nobody_can_bind_any(redis_connection):
     nodes = Nodes(redis_connection, 1)
-    nodes.join(1)
-    nodes.ask_all(5)
-    nodes.join(2)
-    nodes.ask_all(5)
+    nodes.join_in_turn(1, 2)
     nodes.in_vain = {1, 2}
     nodes.ask_all(5)
     assert nodes.give == {1: 0, 2: -1}
