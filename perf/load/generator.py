@@ -125,9 +125,11 @@ class Load:
             password=settings.password.encode(),
             interface_version=_INTERFACE_VERSION,
         )
+        receives = request is pdus.BindReceiver
+        port = settings.receiver_port if receives and settings.receiver_port else settings.port
         async with asyncio.timeout(settings.bind_timeout_s):
             _, session = await asyncio.get_running_loop().create_connection(
-                lambda: self.session_type(self, pdu), settings.host, settings.port, ssl=self._tls
+                lambda: self.session_type(self, pdu), settings.host, port, ssl=self._tls
             )
             try:
                 await session.bound

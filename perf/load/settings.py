@@ -20,6 +20,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(description='where to bind')] = '127.0.0.1'
     port: Annotated[int, Meta(description='where to bind')] = 2775
+    receiver_port: Annotated[int, Meta(description='where receivers of transmitter+receiver bind; 0 is port')] = 0
     system_id: Annotated[str, Meta(description='of every bind')] = 'load'
     password: Annotated[str, Meta(description='of every bind')] = 'secret'
     binds: Annotated[int, Meta(description='how many, each on a connection of its own')] = 10

