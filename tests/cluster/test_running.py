@@ -53,6 +53,7 @@ async def test_what_is_switched_or_listed_at_one_node_holds_at_all(nodes, start_
         return await states(first) == {1: 'serving', 2: 'serving'}
 
     await until_async(known)
+
     async def off_everywhere():
         assert (await run_command(first, 'upstream', 'mts', 'off'))[0] == 0
         return (await second.status()).upstreams[0].state == 'OFF'
