@@ -36,7 +36,6 @@ from tests.product.waiting import TIMEOUT_S, until, until_async
 PASSWORD = 'Zq7-esme'
 UPSTREAM_PASSWORD = 'Xk9-oper'
 CHECKOUT = Path(__file__).parents[2]
-STOP_TIMEOUT_S = 60.0  # a stop may wait ten seconds for its peers, and then for the store
 WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
 WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
 PORTS = range(15_000 + WORKER, 32_000, WORKERS)
@@ -270,11 +269,11 @@ class Spawned(Product):
         process, self.process = self.process, None
         process.send_signal(number)
         try:
-            return process.wait(STOP_TIMEOUT_S)
+            return process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            raise AssertionError(f'did not stop within {STOP_TIMEOUT_S} s:\n{self.log.read_text()}') from None
+            raise AssertionError(f'did not stop within {TIMEOUT_S} s:\n{self.log.read_text()}') from None
 
     async def start(self) -> None:
         """The same as `start_now`, while the loop goes on."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0  # machines stand still for many seconds while others write to their disk
 STEP_S = 0.003
 T = TypeVar('T')
 

@@ -81,7 +81,7 @@ async def test_no_more_binds_than_allowed_and_one_is_free_after_a_reset(product,
     assert response.command_status == CommandStatus.ESME_RBINDFAIL
     await third.ended()
     await first.reset()
-    await until(lambda: len(found.node.core.accounts['bank'].sessions) == 1, timeout_s=1)
+    await until(lambda: len(found.node.core.accounts['bank'].sessions) == 1)
     await bind(found)
     assert await second.submit()
 

@@ -67,7 +67,7 @@ async def test_a_node_that_dies_in_the_midst_does_not_hold_up_the_others(postgre
     (folder / '0003_waits.sql').write_text('create table third as select pg_advisory_lock(1) is null;')
     await connection.execute('select pg_advisory_lock(1)')
     waiting = asyncio.create_task(migrate(victim, folder))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await connection.fetchval(WAITING):
             pass
     await connection.fetchval('select pg_terminate_backend($1)', victim.get_server_pid())

@@ -8,7 +8,7 @@ from pdu.command import RESPONSE
 from pdu.pdus import CLASSES, Bind, Pdu
 from smpp.aio.connection import Connection
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 class Owner:
