@@ -52,11 +52,11 @@ async def serve(arguments: argparse.Namespace) -> None:
     """Starts the operator and stays until a signal ends it."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     operator = Operator(settings_from(arguments, OperatorSettings, ledger=arguments.ledger_file is not None))
-    port = await operator.start(arguments.host, arguments.port)
-    print(f'listening on {arguments.host}:{port}', flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGUSR1, operator.release_receipts)
+    port = await operator.start(arguments.host, arguments.port)
+    print(f'listening on {arguments.host}:{port}', flush=True)
     shown = None if arguments.quiet else loop.create_task(show(operator, arguments))
     await ended.wait()
     if shown is not None:
