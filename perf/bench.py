@@ -259,9 +259,17 @@ class Bench:
         """A meter of the processes as they are now."""
         return Meter(_running(self.server, 'server').pid, _running(self.operator, 'operator').pid)
 
-    async def run(self, load: Load) -> LoadResult:
-        """Runs a load to its end; raises BenchError when the server parted from it before all was submitted."""
-        await load.run()
+    async def run(self, load: Load, pause_s: float = 0) -> LoadResult:
+        """Runs a load to its end, with a pause between its binds and its first submit.
+
+        Raises BenchError when the server parted from it before all was submitted.
+        """
+        try:
+            await load.bind()
+            await asyncio.sleep(pause_s)
+            await load.submit()
+        finally:
+            await load.stop()
         return self._whole(load)
 
     async def measure(self, load: Load) -> Figures:

@@ -1,13 +1,13 @@
 """Scenario `nodes`: one node and two beside each other on one machine, and what a way between nodes costs a receipt.
 
-    python -m perf.nodes [--messages 100000] [--runs 3] [--json]
+    python -m perf.nodes [--messages 100000] [--runs 3] [--rounds 5] [--json]
 
 Rates: the same flat-out load on `smsc run` and on `smsc run --nodes 2`, in turn, with the CPU time that a message takes
 of each part. Two nodes cannot be faster than the cores of the machine allow for all parts together: `cores a message`
 says how much of them a message takes, `bound` the rate at which the machine is full. Hand-off: the operator is bound to
 one of two nodes; the same modest load with all ESMEs at that node, with their receivers at the other one, so that each
-receipt crosses, and with all of them there, so that each message does, too. Ends with 1 when a message was lost or came
-twice.
+receipt crosses, and with all of them there, so that each message does, too, in turns, of which the medians count. Ends
+with 1 when a message was lost or came twice.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from smsc.supervisor import dsn_of, start_redis
 from storage import embedded
 
 WARM_UP = 5_000
+HEARD_S = 1.0  # until all nodes have heard where the receivers are bound
 WAYS = ('nothing crosses', 'receipts cross', 'messages and receipts cross')
 PARTS = ('node', 'postgres', 'redis-server', 'operator', 'load')
 
@@ -57,14 +58,12 @@ class Report(msgspec.Struct, frozen=True):
 
     cores: int
     rates: list[Rate]
-    beside: LoadResult
-    receipts_across: LoadResult
-    all_across: LoadResult
+    handoffs: dict[str, list[LoadResult]]
+    """The rounds of each way."""
 
-    @property
-    def ways(self) -> list[LoadResult]:
-        """The loads of the hand-off: none crosses, receipts do, messages too."""
-        return [self.beside, self.receipts_across, self.all_across]
+    def p99_ms(self, way: str) -> float:
+        """The median of its rounds."""
+        return statistics.median(result.receipt.p99_ms for result in self.handoffs[way])
 
 
 class NodesBench(Bench):
@@ -149,25 +148,29 @@ async def two_apart(folder: Path, stack: AsyncExitStack) -> AsyncIterator[tuple[
         yield first, second
 
 
-async def measure_handoff(arguments: argparse.Namespace) -> list[LoadResult]:
+async def measure_handoff(arguments: argparse.Namespace) -> dict[str, list[LoadResult]]:
     """The same modest load in turn: nothing crosses, receipts do, messages too."""
     pace = {'rate_per_s': arguments.rate}
     messages = int(arguments.rate * arguments.seconds)
+    results: dict[str, list[LoadResult]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory(prefix='smsc-nodes-') as name:
         async with AsyncExitStack() as stack, two_apart(Path(name), stack) as (first, second):
             apart = {'bind': BindKind.PAIR, 'receiver_port': first.smpp_port}
-            results = []
-            for bench, binds in ((second, {}), (second, apart), (first, {})):
+            ways = list(zip(WAYS, (second, second, first), ({}, apart, {}), strict=True))
+            for _, bench, binds in ways:
                 await bench.run(bench.load(messages=WARM_UP // 5, **pace, **binds))
-                results.append(await bench.run(bench.load(messages=messages, **pace, **binds)))
-                tell(f'{WAYS[len(results) - 1]}: receipts p99 {results[-1].receipt.p99_ms:.1f} ms')
-            return results
+            for _ in range(arguments.rounds):
+                for way, bench, binds in ways:
+                    result = await bench.run(bench.load(messages=messages, **pace, **binds), HEARD_S)
+                    results[way].append(result)
+                    tell(f'{way}: receipts p50 {result.receipt.p50_ms:.1f} ms, p99 {result.receipt.p99_ms:.1f} ms')
+    return results
 
 
 async def run(arguments: argparse.Namespace) -> Report:
     """Rates in turn, then the hand-off."""
     rates = [await measure_rate(nodes, arguments) for _ in range(arguments.runs) for nodes in (1, 2)]
-    return Report(os.cpu_count() or 1, rates, *await measure_handoff(arguments))
+    return Report(os.cpu_count() or 1, rates, await measure_handoff(arguments))
 
 
 def tabulate(report: Report) -> str:
@@ -179,13 +182,19 @@ def tabulate(report: Report) -> str:
     ]  # fmt: skip
     headings = ('', 'rate/s', *(f'{part} us' for part in PARTS), 'all us', 'bound/s', 'lost', 'twice')
     ways = [
-        [way, result.rate_per_s, result.receipt.p50_ms, result.receipt.p99_ms, result.receipts_missing]
-        for way, result in zip(WAYS, report.ways, strict=True)
+        [
+            way,
+            statistics.median(result.rate_per_s for result in results),
+            statistics.median(result.receipt.p50_ms for result in results),
+            report.p99_ms(way),
+            sum(result.receipts_missing for result in results),
+        ]
+        for way, results in report.handoffs.items()
     ]
-    added = [way.receipt.p99_ms - report.beside.receipt.p99_ms for way in report.ways]
+    table = format_table(('hand-off, medians', 'rate/s', 'p50 ms', 'p99 ms', 'missing'), ways)
+    added = [report.p99_ms(way) - report.p99_ms(WAYS[0]) for way in WAYS]
     return (
-        f'{format_table(headings, rows)}\n\n{_compared(report)}'
-        f'{format_table(("hand-off", "rate/s", "p50 ms", "p99 ms", "missing"), ways)}'
+        f'{format_table(headings, rows)}\n\n{_compared(report)}{table}'
         f'\nreceipts that cross take {added[1]:.1f} ms more at p99, {added[2]:.1f} ms where messages cross, too'
     )
 
@@ -205,7 +214,8 @@ def main() -> None:
     parser.add_argument('--binds', type=int, default=20)
     parser.add_argument('--window', type=int, default=2000, help='unanswered submit_sm a link')
     parser.add_argument('--rate', type=float, default=200, help='messages a second of the hand-off')
-    parser.add_argument('--seconds', type=float, default=20, help='of the hand-off')
+    parser.add_argument('--seconds', type=float, default=10, help='of each round of the hand-off')
+    parser.add_argument('--rounds', type=int, default=5, choices=range(1, 100), metavar='N', help='of the hand-off')
     parser.add_argument('--json', action='store_true')
     arguments = parser.parse_args()
     try:
@@ -213,7 +223,7 @@ def main() -> None:
     except (BenchError, LoadError) as error:
         sys.exit(f'perf.nodes: {error}')
     show(report, tabulate(report), arguments.json)
-    missing = any(way.receipts_missing for way in report.ways)
+    missing = any(result.receipts_missing for results in report.handoffs.values() for result in results)
     sys.exit(1 if missing or any(rate.lost or rate.twice for rate in report.rates) else 0)
 
 
