@@ -15,7 +15,7 @@ class ClusterConfig(Part, frozen=True):
         PositiveSeconds,
         described(
             'a node that has shown no sign of life for so long is dead: others take its work over. For half of it one '
-            'goes on sending without having shown any'
+            'goes on sending without having shown any. Below 5 one connection to the store that went silent is enough'
         ),
     ] = 8
     try_links_s: Annotated[

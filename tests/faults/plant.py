@@ -36,7 +36,7 @@ from tests.faults.processes import (
 )
 from tests.product.running import free_port, merged
 
-DEAD_S = 3
+DEAD_S = 5  # a beat waits three seconds for a connection that went silent
 DESTINATION_PREFIX = '79'
 CACHE = 500
 PLENTY = 1_000_000
