@@ -19,8 +19,8 @@ class Lane:
     """The messages of one priority and one account; made when there are some, forgotten when there were none."""
 
     __slots__ = (
-        *('account', 'came', 'cursor', 'deferred', 'head', 'in_ring', 'is_held', 'on_disk', 'priority', 'ring'),
-        *('share', 'turn'),
+        *('account', 'came', 'cursor', 'deferred', 'head', 'in_ring', 'is_held', 'level', 'on_disk', 'priority'),
+        *('ring', 'share', 'turn'),
     )
 
     def __init__(self, priority: int, account: str, ring: 'deque[Lane]') -> None:
@@ -32,6 +32,7 @@ class Lane:
         self.turn = 0  # segments it may still send in its turn; below 0 what it has sent in advance
         self.head: deque[Message] = deque()
         self.share = 0  # of memory, as of its last look at the disk
+        self.level = 0  # what it had in memory after that
         self.on_disk = 0  # due, behind the head; changed by Lanes.count
         self.deferred = 0  # on disk for a later time; likewise
         self.cursor = (0, 0)  # (due_at, seq) of the last one read from disk

@@ -242,7 +242,8 @@ class Outbox(Lanes):
         """Return the lanes to be read from disk, and how many messages of each: about `most` together.
 
         Urgent ones first, then those that memory has the least of; none goes without as long as it has nothing there.
-        Those that have enough there share a small part of a page, for every look holds others up.
+        Those that have enough there share a small part of a page, for every look holds others up; but for what left
+        since the last look, twice, as a queue would run dry in memory else that grows on disk.
         """
         behind = [lane for lane in self.lanes if (lane.on_disk or lane.deferred) and not lane.is_held]
         behind.sort(key=lambda lane: (-lane.priority, not lane.on_disk, len(lane.head)))
@@ -256,7 +257,7 @@ class Outbox(Lanes):
             lane.share = share
             in_memory = len(lane.head)
             is_calm = in_memory * LOW >= share and bool(lane.on_disk)
-            wanted = min(page, calm) if is_calm else page
+            wanted = min(page, max(calm, 2 * (lane.level - in_memory))) if is_calm else page
             limit = min(share - in_memory, free, wanted if lane.on_disk else FEW)
             if not in_memory:
                 limit = max(limit, 1)
@@ -268,6 +269,7 @@ class Outbox(Lanes):
 
     def add_fetched(self, lane: Lane, messages: list[Message]) -> None:
         """Take in messages that were read from disk, in their order."""
+        lane.level = len(lane.head) + len(messages)
         if messages:
             lane.head.extend(messages)
             lane.join()

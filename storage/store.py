@@ -224,11 +224,12 @@ class Store:
                     pass  # sent twice and answered with the same id: insert those that are new
                 else:
                     return
+            rows = zip(*map(segment_row, items), strict=True)
+            if not (finished or costs or expected):
+                await connection.execute(sql.INSERT_SEGMENTS, *rows, waited, OF_UPSTREAMS)
+                return
             async with connection.transaction():
-                rows = zip(*map(segment_row, items), strict=True)
-                await connection.execute(sql.INSERT_SEGMENTS, *rows)
-                if waited:
-                    await connection.execute(sql.DELETE_WAITING, waited, OF_UPSTREAMS)
+                await connection.execute(sql.INSERT_SEGMENTS, *rows, waited, OF_UPSTREAMS)
                 if costs:
                     await self._record_costs(connection, costs)
                 if expected:
@@ -272,17 +273,17 @@ class Store:
         for message in notices:
             by_notice.setdefault(message.notice, []).append(message.id)
         waited = [message.id for message in notices if message.stored_wait]
-        waited += [outcome.message.id for outcome in ended if outcome.message.stored_wait]
+        ended_on_disk = [outcome.message.id for outcome in ended if outcome.message.stored_wait]
 
         async def update(connection: Connection, doubtful: bool) -> None:
-            if len(by_notice) == 1 and not (waited or ended):
-                await self._close_notices(connection, by_notice)
+            if len(by_notice) == 1 and not ended:
+                await self._close_notices(connection, by_notice, waited)
                 return
             async with connection.transaction():
-                await self._close_notices(connection, by_notice)
+                await self._close_notices(connection, by_notice, waited)
                 if ended:
                     await self._endings.write(connection, doubtful, ended)
-                await connection.execute(sql.DELETE_WAITING, waited, OF_ACCOUNTS)
+                    await connection.execute(sql.DELETE_WAITING, ended_on_disk, OF_ACCOUNTS)
 
         await self._connections['close'].run(update)
 
@@ -307,9 +308,10 @@ class Store:
             await connection.copy_records_to_table('message', records=rows, columns=MESSAGE_COLUMNS)
             await self._endings.write(connection, doubtful, parts)
 
-    async def _close_notices(self, connection: Connection, by_notice: dict[int, list[int]]) -> None:
+    async def _close_notices(self, connection: Connection, by_notice: dict[int, list[int]], waited: list[int]) -> None:
         for notice, ids in by_notice.items():
-            await connection.execute(sql.CLOSE_NOTICES, ids, min(ids), max(ids), notice)
+            await connection.execute(sql.CLOSE_NOTICES, ids, min(ids), max(ids), notice, waited, OF_ACCOUNTS)
+            waited = []
 
     # Restart, upkeep
 

@@ -74,7 +74,7 @@ class Soak:
     async def run(self) -> Verdict:
         """All of it. Raises BenchError when the product does not come back from a fault."""
         book = self._plant.book
-        self.capacity_per_s = await self._measure()
+        self.capacity_per_s = await self.measure()
         book.set('rate_per_s', int(self.capacity_per_s * self._share))
         self._began_at = time.monotonic()
         watchers = [asyncio.create_task(self._sample()), asyncio.create_task(self._tell())]
@@ -100,7 +100,7 @@ class Soak:
             await connection.close()
         return verdict_of(book, self._plant.seen, stored, bounds)
 
-    async def _measure(self) -> float:
+    async def measure(self) -> float:
         """Messages a second that come through, receipts included, when there are always some to take."""
         book = self._plant.book
         book.set('open_limit', MEASURED_OPEN)

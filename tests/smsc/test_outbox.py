@@ -123,6 +123,18 @@ def test_a_lane_with_enough_in_memory_is_read_in_small_pages_and_one_that_runs_l
     assert 1 <= limit <= 20
 
 
+def test_a_lane_with_enough_in_memory_is_read_twice_as_fast_as_messages_leave_it():
+    outbox = Bench(capacity=4000).outbox
+    lane = outbox.lane(0, 'shop')
+    outbox.count(lane, due=9000)
+    outbox.add_fetched(lane, [mt_message() for _ in range(2500)])
+    outbox.take(400)
+    assert outbox.wanting(3000) == [(lane, 800)]
+    outbox.add_fetched(lane, [mt_message() for _ in range(800)])
+    ((_, limit),) = outbox.wanting(3000)
+    assert 1 <= limit <= 125
+
+
 def test_of_many_lanes_with_enough_in_memory_a_few_are_read():
     outbox = Bench(capacity=4000, online=False).outbox
     outbox.offline = False

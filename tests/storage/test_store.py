@@ -600,7 +600,15 @@ HOT = {
     'FINISH_REFUNDING': lambda ids: (ids[0], ids[-1], ids, [3] * 200, [0] * 200, [0] * 200, [False] * 200, 7),
     'RECORD_COSTS': lambda ids: (ids[0], ids[-1], ids, [7] * 200),
     'RESERVE_CREDIT': lambda ids: (['shop'], [7], [0]),
-    'CLOSE_NOTICES': lambda ids: (ids, ids[0], ids[-1], 3),
+    'CLOSE_NOTICES': lambda ids: (ids, ids[0], ids[-1], 3, ids, 'account '),
+    'INSERT_SEGMENTS': lambda ids: (
+        *zip(*[('mts', f'x{one}', one, 1, 1) for one in ids], strict=True),
+        ids,
+        'upstream ',
+    ),
+    'PUT_WAITING': lambda ids: tuple(
+        zip(*[(0, 'upstream mts', 0, 1, 2, 'shop', one, 0, 0) for one in ids], strict=True)
+    ),
     'MARK_REPEATED': lambda ids: (ids, ids[0], ids[-1]),
     'FIND_BY_SEGMENT': lambda ids: (['mts'], ['id1'], [0]),
     'DELETE_WAITING': lambda ids: (ids, 'upstream '),
@@ -648,7 +656,7 @@ async def test_lanes_on_disk_are_found_without_a_look_at_their_messages(store, s
 
 
 def literal(value, kind):
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return f"'{{{','.join(map(str, value))}}}'::{kind}"
     return f"'{value}'::{kind}"
 
@@ -692,7 +700,7 @@ async def test_updates_of_outcome_and_notice_stay_in_the_page(store, sql):
     messages = await accepted(store, 50)
     ids = ids_of(messages)
     await sql.execute(statements.FINISH, ids, ids[0], ids[-1], DELIVERED, Notice.DUE, 0, NOW_MS)
-    await sql.execute(statements.CLOSE_NOTICES, ids, ids[0], ids[-1], Notice.ACKNOWLEDGED)
+    await sql.execute(statements.CLOSE_NOTICES, ids, ids[0], ids[-1], Notice.ACKNOWLEDGED, [], 'account ')
     await sql.execute('select pg_stat_force_next_flush()')
     updated, hot = await sql.fetchrow('select sum(n_tup_upd), sum(n_tup_hot_upd) from pg_stat_user_tables')
     assert updated == 100
